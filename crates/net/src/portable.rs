@@ -1,0 +1,94 @@
+//! One datagram per system call, for systems without `recvmmsg`; the same shape as `mmsg`.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::UdpSocket;
+use sip::flow::Transmit;
+
+/// How many datagrams are handled together at most.
+pub(crate) const BATCH: usize = 32;
+
+const ROOM: usize = 65_536;
+
+/// Buffers for one batch of datagrams.
+pub(crate) struct Batch {
+    buffer: Box<[u8]>,
+    datagrams: [Option<(usize, SocketAddr)>; BATCH],
+}
+
+impl Batch {
+    /// Empty buffers.
+    pub(crate) fn new() -> Batch {
+        Batch {
+            buffer: vec![0; ROOM * BATCH].into_boxed_slice(),
+            datagrams: [None; BATCH],
+        }
+    }
+
+    /// Receives what is there, up to [`BATCH`] datagrams.
+    ///
+    /// # Errors
+    /// What the system says when it gives none; [`io::ErrorKind::WouldBlock`] when nothing is there.
+    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        let rooms = self.buffer.chunks_exact_mut(ROOM);
+        for (n, (room, datagram)) in rooms.zip(&mut self.datagrams).enumerate() {
+            match socket.recv_from(room) {
+                Ok(received) => *datagram = Some(received),
+                Err(error) if n == 0 => return Err(error),
+                Err(_) => return Ok(n),
+            }
+        }
+        Ok(BATCH)
+    }
+
+    /// The `n`th datagram of the last batch and who sent it.
+    pub(crate) fn datagram(&self, n: usize) -> Option<(&[u8], SocketAddr)> {
+        let (length, remote) = (*self.datagrams.get(n)?)?;
+        let bytes = self.buffer.get(n * ROOM..)?.get(..length)?;
+        Some((bytes, remote))
+    }
+}
+
+/// Sends as many of `transmits` as the socket takes, in order, up to [`BATCH`]; yields how many.
+///
+/// # Errors
+/// What the system says to the first of them when it takes none.
+pub(crate) fn send(socket: &UdpSocket, transmits: &[Transmit]) -> io::Result<usize> {
+    for (n, transmit) in transmits.iter().take(BATCH).enumerate() {
+        match socket.send_to(&transmit.bytes, transmit.flow.remote) {
+            Ok(_) => {}
+            Err(error) if n == 0 => return Err(error),
+            Err(_) => return Ok(n),
+        }
+    }
+    Ok(transmits.len().min(BATCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_arrive_in_order_with_their_sender() {
+        let bind = || UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (a, b) = (bind(), bind());
+        let flow = sip::flow::Flow::udp(a.local_addr().unwrap(), b.local_addr().unwrap());
+        let all: Vec<Transmit> = (0..3)
+            .map(|n| Transmit {
+                flow,
+                bytes: format!("datagram {n}").into(),
+            })
+            .collect();
+        assert_eq!(send(&a, &all).unwrap(), 3);
+        let mut batch = Batch::new();
+        assert_eq!(batch.receive(&b).unwrap(), 3);
+        for n in 0..3 {
+            let (bytes, remote) = batch.datagram(n).unwrap();
+            assert_eq!(bytes, format!("datagram {n}").as_bytes());
+            assert_eq!(remote, flow.local);
+        }
+        let error = batch.receive(&b).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+}
