@@ -1,0 +1,52 @@
+# sori: everything a user or a developer runs starts here. `make help` lists the targets.
+CARGO = scripts/cargo
+PEERS = .cache/venv/bin/python tests/interop/run.py
+# Arguments for the tools: make interop ARGS="call-sori-baresip-udp", make run ARGS="--sip udp:0.0.0.0:5070"
+ARGS =
+
+# The steps of `make test` stand in this order, and two cores gain nothing from running them side by side.
+.NOTPARALLEL:
+.PHONY: help run test lint unit interop bench fuzz setup-run setup-test release
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run      install what is missing, build, start the server and say how to make the first call'
+	@echo 'make test     install what the tests need and run them all'
+	@echo 'make lint     formatting and clippy'
+	@echo 'make unit     tests of the crates and of the documentation'
+	@echo 'make interop  real peers against the release build; ARGS="NAME..." selects, ARGS=--list lists'
+	@echo 'make bench    cost per call against Kamailio in the same run (see bench/compare --help)'
+	@echo 'make fuzz     each fuzz target for a minute; SECONDS_EACH=600 for longer'
+
+run: setup-run
+	@$(CARGO) build --release --bin sori
+	@exec target/release/sori serve $(ARGS)
+
+test: setup-test lint unit interop
+
+lint:
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+unit:
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --workspace --no-fail-fast; \
+	else $(CARGO) test --workspace --lib --bins --tests --no-fail-fast; fi
+	@$(CARGO) test --workspace --doc
+
+interop: release
+	@$(PEERS) $(ARGS)
+
+bench: release
+	@bench/compare $(ARGS)
+
+fuzz: setup-run
+	@scripts/fuzz $(ARGS)
+
+release:
+	@$(CARGO) build --release --bin sori
+
+setup-run:
+	@scripts/setup run
+
+setup-test:
+	@scripts/setup test

@@ -1,0 +1,131 @@
+"""Two phones, one call, sound in both directions."""
+import itertools
+import time
+
+from baresip import Baresip
+from cases import case, server
+from pjsua import Pjsua
+from sori import TALKED, Phone
+from wav import compare
+from world import check
+
+PHONES = {"sori": Phone, "pjsua2": Pjsua, "baresip": Baresip}
+TALK = 5.0
+
+
+def phone(world, kind, host, served, user, seed, **options):
+    """A phone of that kind for a user of the server."""
+    return PHONES[kind](world, host, served, user, f"pw-{user}", seed, **options)
+
+
+def check_sound(speaker, listener, seconds):
+    """Fails unless what the speaker played is in what the listener recorded."""
+    match = compare(speaker.played.astype(float), listener.recording())
+    print(f"{listener.name} heard {speaker.name}: {match}")
+    check(match.seconds > seconds and match.blocks >= seconds * 2 and match.found >= 0.9 and 0.5 < match.level < 1.5,
+          f"{listener.name} did not hear {speaker.name} well: {match}")
+
+
+def check_statistics(ended, seconds):
+    """Fails unless the numbers our phone gives at the end fit a call of that length on a network without loss."""
+    expected = seconds * 50
+    sent, received, lost = (ended.get(k) for k in ("sent", "received", "lost"))
+    check(None not in (sent, received, lost), f"the event ended lacks packet counts: {ended}")
+    check(expected * 0.9 < sent < expected * 1.3, f"{sent} packets sent in a call of {seconds:.1f} s")
+    check(expected * 0.9 < received < expected * 1.3, f"{received} packets received in a call of {seconds:.1f} s")
+    check(lost == 0, f"{lost} packets lost on a network that loses none")
+
+
+def talk(world, caller, callee, hangup_by, served):
+    """One call from beginning to end."""
+    callee.start()
+    caller.start()
+    caller.dial(served.uri(callee.user))
+    caller.wait_established()
+    callee.wait_established()
+    time.sleep(TALK)
+    (caller if hangup_by == "caller" else callee).hangup()
+    ended = caller.wait_ended(), callee.wait_ended()
+    if caller.kind == "sori":
+        code = caller.process.wait(10)
+        check(code == TALKED, f"sori call exited with {code} after a call that was talked and ended")
+    for each in (caller, callee):
+        each.stop()
+    for each, event in zip((caller, callee), ended):
+        if each.kind == "sori":
+            check_statistics(event, TALK)
+    check_sound(caller, callee, TALK - 1)
+    check_sound(callee, caller, TALK - 1)
+
+
+def make_call(caller_kind, callee_kind, transport, hangup_by):
+    def run(world):
+        served = server(world, ("alice", "bob"))
+        caller = phone(world, caller_kind, "alice", served, "alice", 1, transport=transport)
+        callee = phone(world, callee_kind, "bob", served, "bob", 2, transport=transport, answers=True)
+        talk(world, caller, callee, hangup_by, served)
+    return run
+
+
+for _caller, _callee, _transport in itertools.product(PHONES, PHONES, ("udp", "tcp")):
+    _ours = "sori" in (_caller, _callee)
+    # With a phone of ours in it each side hangs up in a test of its own; for the others once is enough.
+    for _by in ("caller", "callee") if _ours else ("caller" if _transport == "udp" else "callee",):
+        case(f"call-{_caller}-{_callee}-{_transport}-{_by}-hangs-up", needs_sori=_ours)(
+            make_call(_caller, _callee, _transport, _by))
+
+
+def make_dtmf(caller_kind, callee_kind, digits="159#"):
+    def run(world):
+        served = server(world, ("alice", "bob"))
+        caller = phone(world, caller_kind, "alice", served, "alice", 1)
+        callee = phone(world, callee_kind, "bob", served, "bob", 2, answers=True)
+        callee.start()
+        caller.start()
+        if caller.kind == "sori":
+            caller.dial(served.uri("bob"), "--dtmf", digits)
+        else:
+            caller.dial(served.uri("bob"))
+        caller.wait_established()
+        callee.wait_established()
+        if caller.kind != "sori":
+            caller.send_dtmf(digits)
+        callee.wait_dtmf(digits, 15)
+        caller.hangup()
+        caller.wait_ended()
+        callee.wait_ended()
+    return run
+
+
+for _caller, _callee in (("sori", "pjsua2"), ("pjsua2", "sori"), ("sori", "sori"), ("pjsua2", "pjsua2")):
+    case(f"dtmf-{_caller}-{_callee}", needs_sori="sori" in (_caller, _callee))(make_dtmf(_caller, _callee))
+
+
+@case("fork-first-answer-wins")
+def fork(world):
+    """Bob has two phones: both ring, one answers, the other is cancelled."""
+    served = server(world, ("alice", "bob"))
+    answering = phone(world, "pjsua2", "bob", served, "bob", 2, answers=True, name="pjsua2-answering")
+    ringing = phone(world, "pjsua2", "carol", served, "bob", 3, name="pjsua2-ringing")
+    caller = phone(world, "pjsua2", "alice", served, "alice", 1)
+    for each in (ringing, answering, caller):
+        each.start()
+    check(len(served.bindings("bob")) == 2, f"bob's bindings: {served.bindings('bob')}")
+    caller.dial(served.uri("bob"))
+    caller.wait_established()
+    answering.wait_established()
+    ended = ringing.wait_ended(5)
+    check(ended["status"] == 487, f"the phone that only rang saw {ended['status']}, not 487")
+    caller.hangup()
+    answering.wait_ended()
+
+
+@case("message-pjsua2-pjsua2")
+def message(world):
+    served = server(world, ("alice", "bob"))
+    sender, receiver = (phone(world, "pjsua2", host, served, host, 1) for host in ("alice", "bob"))
+    receiver.start()
+    sender.start()
+    text = "안녕하세요, ça va? <b>&amp;</b>"
+    sender.message(served.uri("bob"), text)
+    receiver.process.wait_event("message", text=text)

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""A phone made of pjsua2 that takes commands on stdin and prints events as JSON lines.
+
+Commands, one a line: call URI | hangup | dtmf DIGITS | message URI TEXT | quit
+Events: registered {status} | incoming | ringing | established {codec} | dtmf {digit} | message {text}
+        | ended {status} | failed {command, text}
+"""
+import argparse
+import json
+import os
+import select
+import sys
+
+import pjsua2 as pj
+
+
+def event(kind, **fields):
+    print(json.dumps({"event": kind, **fields}), flush=True)
+
+
+class Call(pj.Call):
+    def __init__(self, agent, call_id=pj.PJSUA_INVALID_ID):
+        super().__init__(agent.account, call_id)
+        self.agent = agent
+        self.player = self.recorder = None
+
+    def onCallState(self, prm):
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_EARLY:
+            event("ringing", status=info.lastStatusCode)
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            codec = ""
+            try:
+                codec = self.getStreamInfo(0).codecName
+            except pj.Error:
+                pass
+            event("established", codec=codec, remote=info.remoteUri)
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self.player = self.recorder = None
+            self.agent.call = None
+            event("ended", status=info.lastStatusCode, reason=info.lastReason)
+
+    def onCallMediaState(self, prm):
+        try:
+            self.connect()
+        except Exception as error:  # the library would swallow it
+            event("failed", command="media", text=repr(error))
+
+    def connect(self):
+        """Joins the files to the call."""
+        info = self.getInfo()  # its list of media dies with it
+        for media in info.media:
+            if media.type != pj.PJMEDIA_TYPE_AUDIO or media.status != pj.PJSUA_CALL_MEDIA_ACTIVE:
+                continue
+            audio = self.getAudioMedia(media.index)
+            if not self.recorder:  # a second offer right after the answer must not start the files again
+                self.recorder = pj.AudioMediaRecorder()
+                self.recorder.createRecorder(self.agent.options.record)
+                self.player = pj.AudioMediaPlayer()
+                self.player.createPlayer(self.agent.options.play)
+            audio.startTransmit(self.recorder)
+            self.player.startTransmit(audio)
+
+    def onDtmfDigit(self, prm):
+        event("dtmf", digit=prm.digit)
+
+
+class Account(pj.Account):
+    agent = None
+
+    def onRegState(self, prm):
+        event("registered" if prm.code == 200 else "refused", status=prm.code, expires=prm.expiration)
+
+    def onIncomingCall(self, prm):
+        call = Call(self.agent, prm.callId)
+        self.agent.call = call
+        event("incoming", remote=call.getInfo().remoteUri)
+        for status in (180, 200) if self.agent.options.answer else (180,):
+            answer = pj.CallOpParam(True)
+            answer.statusCode = status
+            call.answer(answer)
+
+    def onInstantMessage(self, prm):
+        event("message", text=prm.msgBody, remote=prm.fromUri)
+
+
+class Agent:
+    def __init__(self, options):
+        self.options, self.call, self.buddies = options, None, []
+        self.endpoint = pj.Endpoint()
+        self.endpoint.libCreate()
+        config = pj.EpConfig()
+        config.logConfig.level, config.logConfig.consoleLevel = 5, 0
+        config.logConfig.filename = options.log
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.mainThreadOnly = True
+        config.medConfig.noVad = True
+        config.medConfig.ecTailLen = 0
+        config.medConfig.clockRate = 8000
+        self.endpoint.libInit(config)
+        transport = pj.TransportConfig()
+        transport.port, transport.boundAddress = 5060, options.address
+        self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP if options.tcp else pj.PJSIP_TRANSPORT_UDP, transport)
+        self.endpoint.libStart()
+        self.endpoint.audDevManager().setNullDev()
+        for codec in self.endpoint.codecEnum2():
+            rank = {"PCMU": 200, "PCMA": 199}.get(codec.codecId.split("/")[0], 0)
+            self.endpoint.codecSetPriority(codec.codecId, rank)
+        self.account = Account()
+        self.account.agent = self
+        self.account.create(self._account())
+
+    def _account(self):
+        options = self.options
+        via = ";transport=tcp" if options.tcp else ""
+        config = pj.AccountConfig()
+        config.idUri = f"sip:{options.user}@{options.domain}"
+        config.regConfig.registrarUri = f"sip:{options.domain}"
+        config.regConfig.timeoutSec = 600
+        config.sipConfig.proxies.append(f"sip:{options.proxy};lr{via}")
+        config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", options.user, 0, os.environ["SIP_PASSWORD"]))
+        config.mediaConfig.transportConfig.boundAddress = options.address
+        config.mediaConfig.transportConfig.port = 20000
+        config.mediaConfig.transportConfig.portRange = 1000
+        config.natConfig.iceEnabled = False
+        config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = config.natConfig.sdpNatRewriteUse = 0
+        config.natConfig.sipOutboundUse = 0
+        return config
+
+    def run(self):
+        """Serves until `quit` or the end of stdin."""
+        waiting = b""
+        while True:
+            self.endpoint.libHandleEvents(10)
+            if not select.select([0], [], [], 0)[0]:
+                continue
+            data = os.read(0, 4096)
+            if not data:
+                return
+            waiting += data
+            *lines, waiting = waiting.split(b"\n")
+            for line in lines:
+                command, _, rest = line.decode().partition(" ")
+                if command == "quit":
+                    return
+                try:
+                    self.obey(command, rest)
+                except Exception as error:
+                    event("failed", command=command, text=str(error).split("\n")[0])
+
+    def obey(self, command, rest):
+        if command == "call":
+            self.call = Call(self)
+            self.call.makeCall(rest, pj.CallOpParam(True))
+        elif command == "hangup":
+            self.call.hangup(pj.CallOpParam(True))
+        elif command == "dtmf":
+            self.call.dialDtmf(rest)
+        elif command == "message":
+            uri, _, text = rest.partition(" ")
+            buddy, config, message = pj.Buddy(), pj.BuddyConfig(), pj.SendInstantMessageParam()
+            config.uri, config.subscribe = uri, False
+            buddy.create(self.account, config)
+            self.buddies.append(buddy)
+            message.content = text
+            buddy.sendInstantMessage(message)
+        else:
+            raise ValueError(f"unknown command {command}")
+
+    def close(self):
+        self.endpoint.hangupAllCalls()
+        self.account.setRegistration(False)
+        for _ in range(20):
+            self.endpoint.libHandleEvents(10)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--user", "--domain", "--proxy", "--address", "--play", "--record", "--log"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--tcp", action="store_true")
+    parser.add_argument("--answer", action="store_true")
+    agent = Agent(parser.parse_args())
+    agent.run()
+    agent.close()
+    sys.stdout.flush()
+    os._exit(0)  # the destructors of the wheel's objects crash when they run after the library's own
+
+
+if __name__ == "__main__":
+    main()
