@@ -1,0 +1,101 @@
+//! What goes into an [`super::Endpoint`] and what comes out.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::flow::{Flow, Transmit, Transport};
+use crate::resolve::{Answer, Query};
+use crate::time::Time;
+use crate::wire::Packet;
+
+use super::Event;
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A message arrived.
+    Packet {
+        /// The flow on which it arrived.
+        flow: Flow,
+        /// The message.
+        packet: Packet<'a>,
+    },
+    /// What was sent on this flow did not arrive: the port is closed, the connection was refused or lost.
+    ///
+    /// With [`crate::flow::ConnectionId::ANY`] everything to that remote address failed.
+    Undeliverable {
+        /// The flow.
+        flow: Flow,
+    },
+    /// The moment that [`Output::Timeout`] named has come, or any other moment.
+    Timeout,
+    /// The answer to an [`Output::Query`].
+    Answer {
+        /// Which query.
+        id: QueryId,
+        /// What the name servers said.
+        answer: Answer,
+    },
+}
+
+/// What is to be done outside.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes.
+    Transmit(Transmit),
+    /// Tell the owner.
+    Event(Event),
+    /// Ask the name servers; the answer comes back as [`Input::Answer`].
+    Query {
+        /// Names the query.
+        id: QueryId,
+        /// What to ask.
+        query: Query,
+    },
+    /// Nothing more to do until this moment, if there is one. Always the last output.
+    Timeout(Option<Time>),
+}
+
+/// Names one question to the name servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueryId(pub u64);
+
+/// A local address that messages arrive at and leave from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The transport protocol.
+    pub transport: Transport,
+    /// The address bound; never unspecified.
+    pub local: SocketAddr,
+    /// The length of the network prefix of that address, for choosing a source address.
+    pub prefix: u8,
+    /// The host that peers are told (Via, Record-Route, Contact), when it is not `local`.
+    pub advertised: Option<(String, u16)>,
+}
+
+impl Listener {
+    /// A listener that tells peers the address that it is bound to.
+    pub fn new(transport: Transport, local: SocketAddr) -> Listener {
+        Listener {
+            transport,
+            local,
+            prefix: if local.is_ipv4() { 24 } else { 64 },
+            advertised: None,
+        }
+    }
+
+    /// Whether `remote` is in the network that this address belongs to.
+    pub fn reaches_directly(&self, remote: IpAddr) -> bool {
+        let prefix = u32::from(self.prefix);
+        match (self.local.ip(), remote) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                let mask = u32::MAX.checked_shl(32 - prefix.min(32)).unwrap_or(0);
+                (u32::from(a) ^ u32::from(b)) & mask == 0
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                let mask = u128::MAX.checked_shl(128 - prefix.min(128)).unwrap_or(0);
+                (u128::from(a) ^ u128::from(b)) & mask == 0
+            }
+            _ => false,
+        }
+    }
+}

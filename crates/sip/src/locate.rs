@@ -1,0 +1,199 @@
+//! Where a request goes next: the URI's server, its address, and our address towards it (RFC 3261 §18.1, RFC 3263).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::flow::{ConnectionId, Flow, Transport};
+use crate::resolve::{Answer, Destination, Families, Means, Query, Resolution, ResolveError, Step};
+use crate::transaction::{Transactions, User};
+use crate::uri::{Scheme, Uri};
+
+/// The largest request that goes by UDP where TCP is possible (RFC 3261 §18.1.1), in octets.
+pub const MAX_DATAGRAM: usize = 1300;
+
+/// The servers of one URI, to be tried one after the other.
+#[derive(Debug)]
+pub struct NextHop {
+    ready: VecDeque<(Transport, SocketAddr)>,
+    resolution: Option<Box<Resolution>>,
+    preferred: Option<Flow>,
+    fixed: Option<Flow>,
+}
+
+/// The next thing to do about a [`NextHop`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// Send on this flow.
+    Send(Flow),
+    /// The name servers are being asked.
+    Wait,
+    /// No server is left to try.
+    End,
+}
+
+impl NextHop {
+    /// Looks for the servers of `uri`. `preferred` is the flow of the request that is being forwarded, if
+    /// any: its local address is used when it fits. `large` requests avoid UDP where TCP is possible.
+    pub fn new(
+        tx: &mut Transactions,
+        uri: &Uri<'_>,
+        preferred: Option<Flow>,
+        large: bool,
+    ) -> Result<NextHop, ResolveError> {
+        let secure = uri.scheme == Scheme::Sips;
+        let wanted = match uri.transport() {
+            Some(token) => Some(Transport::from_token(token).ok_or(ResolveError::Unsupported)?),
+            None => None,
+        };
+        let mut next = NextHop {
+            ready: VecDeque::new(),
+            resolution: None,
+            preferred,
+            fixed: None,
+        };
+        let numeric = if uri.maddr().is_none() {
+            uri.host.ip()
+        } else {
+            None
+        };
+        if let (Some(ip), false) = (numeric, secure) {
+            let transport = wanted.unwrap_or(Transport::Udp);
+            let address = SocketAddr::new(ip, uri.port.unwrap_or(transport.default_port()));
+            if tx.supports(transport, address) {
+                if large && wanted.is_none() && tx.supports(Transport::Tcp, address) {
+                    next.ready.push_back((Transport::Tcp, address));
+                }
+                next.ready.push_back((transport, address));
+                return Ok(next);
+            }
+        }
+        let host = match uri.maddr() {
+            Some(maddr) => String::from_utf8_lossy(maddr).into_owned(),
+            None => uri.host.to_string(),
+        };
+        let supported = tx.supported();
+        let seed = tx.random.bits();
+        let resolution = Resolution::new(
+            &Destination {
+                host: &host,
+                port: uri.port,
+                transport: wanted,
+                secure,
+            },
+            &Means {
+                supported: &supported,
+                families: tx.families(),
+                large,
+                seed,
+            },
+        )?;
+        next.resolution = Some(Box::new(resolution));
+        Ok(next)
+    }
+
+    /// One flow that is known already: that of a registration (RFC 5626), or of a connection.
+    pub fn along(flow: Flow) -> NextHop {
+        NextHop {
+            ready: VecDeque::new(),
+            resolution: None,
+            preferred: None,
+            fixed: Some(flow),
+        }
+    }
+
+    /// Nothing to try.
+    pub(crate) fn none() -> NextHop {
+        NextHop {
+            ready: VecDeque::new(),
+            resolution: None,
+            preferred: None,
+            fixed: None,
+        }
+    }
+
+    /// Whether the name servers are not needed.
+    pub(crate) fn is_numeric(&self) -> bool {
+        self.resolution.is_none()
+    }
+
+    /// Whether there may be another server to try.
+    pub(crate) fn has_more(&self) -> bool {
+        self.fixed.is_some() || !self.ready.is_empty() || self.resolution.is_some()
+    }
+
+    /// The next server to try. Questions for the name servers leave as outputs and their answers come back
+    /// to `user`.
+    pub fn poll(&mut self, tx: &mut Transactions, user: User) -> Hop {
+        if let Some(flow) = self.fixed.take() {
+            return Hop::Send(flow);
+        }
+        loop {
+            if let Some((transport, remote)) = self.ready.pop_front() {
+                match tx.local_for(transport, remote, self.preferred) {
+                    Some(local) => {
+                        return Hop::Send(Flow {
+                            transport,
+                            local,
+                            remote,
+                            connection: ConnectionId::ANY,
+                        });
+                    }
+                    None => continue,
+                }
+            }
+            let Some(resolution) = self.resolution.as_mut() else {
+                return Hop::End;
+            };
+            match resolution.poll() {
+                Step::Ask(query) => tx.ask(user, query),
+                Step::Wait => return Hop::Wait,
+                Step::Target(target) => {
+                    self.ready.push_back((target.transport, target.address));
+                }
+                Step::End => {
+                    self.resolution = None;
+                    return Hop::End;
+                }
+            }
+        }
+    }
+
+    /// The name servers answered; poll again.
+    pub fn answer(&mut self, query: &Query, answer: Answer) {
+        if let Some(resolution) = self.resolution.as_mut() {
+            resolution.answer(query, answer);
+        }
+    }
+}
+
+impl Transactions {
+    /// The transports of our listeners, datagrams first.
+    fn supported(&self) -> Vec<Transport> {
+        let mut all: Vec<Transport> = self.listeners.iter().map(|l| l.transport).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn families(&self) -> Families {
+        let real = |v4: bool| {
+            self.listeners
+                .iter()
+                .any(|l| l.local.is_ipv4() == v4 && !l.local.ip().is_loopback())
+        };
+        let any = |v4: bool| self.listeners.iter().any(|l| l.local.is_ipv4() == v4);
+        match (real(true) || any(true), real(false) || any(false)) {
+            (true, false) => Families::V4,
+            (false, true) => Families::V6,
+            _ if real(false) && !real(true) => Families::V6First,
+            _ => Families::V4First,
+        }
+    }
+
+    /// Whether a listener has this transport and the family of this address.
+    fn supports(&self, transport: Transport, address: SocketAddr) -> bool {
+        self.listeners
+            .iter()
+            .any(|l| l.transport == transport && l.local.is_ipv4() == address.is_ipv4())
+    }
+}

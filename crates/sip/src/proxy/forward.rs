@@ -1,0 +1,570 @@
+//! Forwarding a request (RFC 3261 §16.6): the original bytes and a short list of edits, printed once.
+
+use bytes::Bytes;
+
+use super::cancel::TIMER_C;
+use super::route::Routing;
+use super::{
+    Branch, BranchState, ContextId, Forward, MAX_TARGETS, Proxy, ResponseContext, Target, loops,
+};
+use crate::endpoint::{Alarm, OwnNames};
+use crate::flow::Flow;
+use crate::header::{HeaderName, NameAddr, Via};
+use crate::locate::{Hop, MAX_DATAGRAM, NextHop};
+use crate::message::{Method, StatusCode};
+use crate::random::push_decimal;
+use crate::resolve::{Answer, Query, ResolveError};
+use crate::respond::{Reply, mark_source};
+use crate::time::Time;
+use crate::transaction::{ServerId, ServerUser, Transactions, User};
+use crate::uri::Uri;
+use crate::wire::{Edit, Packet};
+
+/// What our Via, Record-Route and the like add to a request, in octets; for the choice of transport.
+const GROWTH: usize = 200;
+/// How far a request may be forked when it does not say (RFC 5393 §5.3).
+const MAX_BREADTH: u32 = 60;
+
+impl Proxy {
+    /// Whether a request inside a dialog finds its way without the owner's help: by Route, or because its
+    /// Request-URI is not ours.
+    pub(crate) fn routes_by_itself(&self, own: &OwnNames, packet: &Packet<'_>) -> bool {
+        let routing = Routing::read(own, packet);
+        routing.next.is_some()
+            || Uri::parse(routing.request_uri).is_ok_and(|uri| !own.is_responsible(&uri))
+    }
+
+    /// Forwards a request to its targets.
+    pub(crate) fn forward(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        own: &OwnNames,
+        server: ServerId,
+        forward: Forward,
+    ) {
+        // The caller may have given up while the owner was still deciding.
+        if !tx.is_unanswered(server) {
+            return;
+        }
+        let (Some(stored), Some(upstream)) = (tx.take_request(server), tx.request_flow(server))
+        else {
+            return;
+        };
+        let packet = stored.packet();
+        let method = packet.method().unwrap_or(Method::Extension);
+        let loop_hash = loops::hash(tx, &packet);
+        let max_breadth = packet
+            .value(HeaderName::MaxBreadth)
+            .and_then(crate::endpoint::max_forwards)
+            .map(u32::from);
+        let refusal = refusal(own, &packet, loop_hash, &forward, max_breadth);
+        tx.restore_request(server, stored);
+        if let Some((code, unsupported)) = refusal {
+            tx.counters.loops += u64::from(code.0 == 482);
+            let mut reply = Reply::new(code);
+            if let Some(tags) = &unsupported {
+                reply.headers.push(("Unsupported", tags));
+            }
+            tx.respond(now, server, &reply);
+            return;
+        }
+        let mut waiting = forward.targets;
+        waiting.truncate(MAX_TARGETS);
+        waiting.reverse();
+        waiting.sort_by_key(|t| t.q);
+        let context = self.contexts.insert(ResponseContext {
+            server: Some(server),
+            method,
+            upstream,
+            ack: None,
+            record_route: forward.record_route,
+            loop_hash,
+            max_breadth,
+            branches: Vec::new(),
+            waiting,
+            best: None,
+            challenges: Vec::new(),
+            answered: false,
+            cancelled: false,
+        });
+        tx.set_server_user(server, ServerUser::Proxy(context));
+        if method == Method::Invite {
+            tx.counters.calls_proxied += 1;
+            tx.send_trying(now, server);
+        }
+        self.go_on(now, tx, own, context);
+    }
+
+    /// Tries the targets that share the highest q that is left.
+    pub(super) fn try_next_group(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        own: &OwnNames,
+        id: ContextId,
+    ) {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        let first = context.branches.len();
+        let q = context.waiting.last().map(|t| t.q);
+        while let Some(target) = context.waiting.pop_if(|t| Some(t.q) == q) {
+            context.branches.push(Branch {
+                target,
+                next_hop: NextHop::none(),
+                client: None,
+                state: BranchState::Locating,
+                stamp: 0,
+            });
+        }
+        let breadth = context.branches.len() - first;
+        if breadth > 1 || context.max_breadth.is_some() {
+            let share = context.max_breadth.unwrap_or(MAX_BREADTH) / (breadth.max(1) as u32);
+            context.max_breadth = Some(share.max(1));
+        }
+        for number in first..first + breadth {
+            match self.locate(tx, own, id, number as u32) {
+                Ok(()) => self.advance(now, tx, own, id, number as u32),
+                Err(error) => {
+                    let code = match error {
+                        ResolveError::Host => StatusCode(404),
+                        _ => StatusCode(503),
+                    };
+                    self.finish_branch(now, tx, id, number as u32, code, None);
+                }
+            }
+        }
+    }
+
+    /// Finds out where a branch goes next: its flow, its first route, or its URI.
+    fn locate(
+        &mut self,
+        tx: &mut Transactions,
+        own: &OwnNames,
+        id: ContextId,
+        number: u32,
+    ) -> Result<(), ResolveError> {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return Ok(());
+        };
+        let stored = match (&context.ack, context.server) {
+            (Some(ack), _) => Some(ack.clone()),
+            (None, Some(server)) => tx.take_request(server),
+            (None, None) => None,
+        };
+        let Some(stored) = stored else {
+            return Ok(());
+        };
+        let branch = &mut context.branches[number as usize];
+        let next_hop = match branch.target.flow {
+            Some(flow) if branch.target.routes.is_empty() => Ok(NextHop::along(flow)),
+            _ => next_hop(tx, own, &stored.packet(), &branch.target, context.upstream),
+        };
+        if let Some(server) = context.server {
+            tx.restore_request(server, stored);
+        }
+        branch.next_hop = next_hop?;
+        Ok(())
+    }
+
+    /// Sends to the next server of a branch, or waits for the name servers, or gives the branch up.
+    pub(super) fn advance(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        own: &OwnNames,
+        id: ContextId,
+        number: u32,
+    ) {
+        let user = User::Proxy {
+            context: id,
+            branch: number,
+        };
+        let Some(branch) = self.branch_mut(id, number) else {
+            return;
+        };
+        match branch.next_hop.poll(tx, user) {
+            Hop::Send(flow) => self.send(now, tx, own, id, number, flow),
+            Hop::Wait => {}
+            Hop::End => self.finish_branch(now, tx, id, number, StatusCode(503), None),
+        }
+    }
+
+    /// The name servers answered for a branch.
+    pub(crate) fn on_answer(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        own: &OwnNames,
+        at: (ContextId, u32),
+        answered: (&Query, Answer),
+    ) {
+        let (id, number) = at;
+        let Some(branch) = self.branch_mut(id, number) else {
+            return;
+        };
+        branch.next_hop.answer(answered.0, answered.1);
+        if branch.state == BranchState::Locating {
+            self.advance(now, tx, own, id, number);
+            self.go_on(now, tx, own, id);
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        own: &OwnNames,
+        id: ContextId,
+        number: u32,
+        flow: Flow,
+    ) {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        if let Some(ack) = context.ack.take() {
+            let bytes = print_ack(
+                &mut self.edit,
+                tx,
+                own,
+                &ack.packet(),
+                context.upstream,
+                flow,
+            );
+            tx.send(flow, bytes);
+            self.contexts.remove(id);
+            return;
+        }
+        let Some(server) = context.server else {
+            return;
+        };
+        let Some(stored) = tx.take_request(server) else {
+            return;
+        };
+        let user = User::Proxy {
+            context: id,
+            branch: number,
+        };
+        let branch = &mut context.branches[number as usize];
+        let reserved = tx.reserve_client(user, context.method, flow);
+        let outgoing = Outgoing {
+            upstream: context.upstream,
+            flow,
+            target: &branch.target,
+            record_route: context.record_route,
+            max_breadth: context.max_breadth,
+        };
+        let loop_hash = context.loop_hash;
+        let bytes = outgoing.print(&mut self.edit, tx, own, &stored.packet(), |tx, out| {
+            tx.write_via(out, &reserved, &flow, loop_hash);
+        });
+        tx.restore_request(server, stored);
+        branch.state = BranchState::Calling;
+        branch.stamp += 1;
+        if context.method == Method::Invite {
+            tx.alarm(now, TIMER_C, Alarm::Branch(id, number, branch.stamp));
+        }
+        branch.client = Some(tx.start_client(now, reserved, bytes));
+    }
+
+    /// Forwards the ACK for a 2xx (§16.6, no transaction). Says whether it goes anywhere.
+    pub(crate) fn forward_ack(
+        &mut self,
+        tx: &mut Transactions,
+        own: &OwnNames,
+        upstream: Flow,
+        packet: &Packet<'_>,
+    ) -> bool {
+        if !self.routes_by_itself(own, packet) || forwards_left(packet) == Some(0) {
+            return false;
+        }
+        let target = Target::default();
+        let Ok(mut hop) = next_hop(tx, own, packet, &target, upstream) else {
+            return false;
+        };
+        // Numeric hosts, which is nearly all of them, need no context.
+        if hop.is_numeric() {
+            let Hop::Send(flow) = hop.poll(tx, User::Nobody) else {
+                return false;
+            };
+            let bytes = print_ack(&mut self.edit, tx, own, packet, upstream, flow);
+            tx.send(flow, bytes);
+            return true;
+        }
+        if self.contexts.len() >= crate::transaction::layer::MAX_TRANSACTIONS {
+            return false;
+        }
+        let id = self.contexts.insert(ResponseContext {
+            server: None,
+            method: Method::Ack,
+            upstream,
+            ack: Some(packet.store()),
+            record_route: false,
+            loop_hash: 0,
+            max_breadth: None,
+            branches: vec![Branch {
+                target,
+                next_hop: hop,
+                client: None,
+                state: BranchState::Locating,
+                stamp: 0,
+            }],
+            waiting: Vec::new(),
+            best: None,
+            challenges: Vec::new(),
+            answered: false,
+            cancelled: false,
+        });
+        self.advance(Time::ZERO, tx, own, id, 0);
+        true
+    }
+}
+
+/// Why a request cannot be forwarded at all (§16.3): the status, and what is unsupported.
+fn refusal(
+    own: &OwnNames,
+    packet: &Packet<'_>,
+    loop_hash: u64,
+    forward: &Forward,
+    max_breadth: Option<u32>,
+) -> Option<(StatusCode, Option<String>)> {
+    if forwards_left(packet) == Some(0) {
+        return Some((StatusCode(483), None));
+    }
+    if let Some(tags) = packet.value(HeaderName::ProxyRequire) {
+        // No extension that a client could require of a proxy is known here.
+        return Some((
+            StatusCode(420),
+            Some(String::from_utf8_lossy(tags).into_owned()),
+        ));
+    }
+    if loops::is_loop(own, packet, loop_hash) {
+        return Some((StatusCode(482), None));
+    }
+    if forward.targets.is_empty() {
+        return Some((StatusCode(480), None));
+    }
+    if max_breadth.is_some_and(|breadth| breadth == 0 || (breadth as usize) < parallel(forward)) {
+        return Some((StatusCode(440), None));
+    }
+    None
+}
+
+/// The most targets that share one q.
+fn parallel(forward: &Forward) -> usize {
+    let same = |q: u16| forward.targets.iter().filter(|t| t.q == q).count();
+    forward.targets.iter().map(|t| same(t.q)).max().unwrap_or(0)
+}
+
+fn forwards_left(packet: &Packet<'_>) -> Option<u8> {
+    crate::endpoint::max_forwards(packet.value(HeaderName::MaxForwards)?)
+}
+
+/// The servers of a target (§16.6 step 7).
+fn next_hop(
+    tx: &mut Transactions,
+    own: &OwnNames,
+    packet: &Packet<'_>,
+    target: &Target,
+    upstream: Flow,
+) -> Result<NextHop, ResolveError> {
+    let routing = Routing::read(own, packet);
+    let large = packet.end() + GROWTH > MAX_DATAGRAM;
+    let bytes = match (target.routes.first(), routing.next) {
+        (Some(route), _) => match NameAddr::parse(route.as_bytes()) {
+            Ok(route) => route.uri.as_bytes(),
+            Err(_) => return Err(ResolveError::Host),
+        },
+        (None, Some(route)) => route.uri.as_bytes(),
+        (None, None) => target.uri.as_deref().unwrap_or(routing.request_uri),
+    };
+    let uri = Uri::parse(bytes).map_err(|_| ResolveError::Host)?;
+    NextHop::new(tx, &uri, Some(upstream), large)
+}
+
+fn print_ack(
+    edit: &mut Edit,
+    tx: &mut Transactions,
+    own: &OwnNames,
+    packet: &Packet<'_>,
+    upstream: Flow,
+    flow: Flow,
+) -> Bytes {
+    let outgoing = Outgoing {
+        upstream,
+        flow,
+        target: &Target::default(),
+        record_route: false,
+        max_breadth: None,
+    };
+    outgoing.print(edit, tx, own, packet, |tx, out| {
+        tx.write_stateless_via(out, &flow, 0);
+    })
+}
+
+/// One copy of a request on its way out.
+struct Outgoing<'a> {
+    upstream: Flow,
+    flow: Flow,
+    target: &'a Target,
+    record_route: bool,
+    max_breadth: Option<u32>,
+}
+
+impl Outgoing<'_> {
+    fn print(
+        &self,
+        edit: &mut Edit,
+        tx: &mut Transactions,
+        own: &OwnNames,
+        packet: &Packet<'_>,
+        write_via: impl FnOnce(&mut Transactions, &mut Vec<u8>),
+    ) -> Bytes {
+        edit.clear();
+        edit.remove(0..packet.start_at());
+        let routing = Routing::read(own, packet);
+        self.edit_routes(edit, packet, &routing);
+        edit_max_forwards(edit, packet);
+        if let Some(breadth) = self.max_breadth {
+            edit_number(edit, packet, HeaderName::MaxBreadth, u64::from(breadth));
+        }
+        if self.record_route {
+            self.edit_record_route(edit, tx, packet);
+        }
+        edit_via(edit, tx, packet, self.upstream, write_via);
+        if self.flow.transport.is_reliable() && !packet.has(HeaderName::ContentLength) {
+            let length = packet.body().len();
+            edit_number(edit, packet, HeaderName::ContentLength, length as u64);
+        }
+        let original = &packet.bytes()[..packet.end()];
+        Bytes::from(edit.print(original))
+    }
+
+    /// Request-URI and Route (§16.6 steps 2, 4 and 6).
+    fn edit_routes(&self, edit: &mut Edit, packet: &Packet<'_>, routing: &Routing<'_>) {
+        let mut uri = self.target.uri.as_deref().unwrap_or(routing.request_uri);
+        let added = self.target.routes.first();
+        let added = added.and_then(|r| NameAddr::parse(r.as_bytes()).ok());
+        let strict = match (added, routing.next) {
+            (Some(route), _) | (None, Some(route)) => !route.uri.is_loose_router(),
+            (None, None) => false,
+        };
+        let mut first = 0;
+        let mut last: Option<&[u8]> = None;
+        if strict {
+            last = Some(uri);
+            if let Some(route) = added {
+                uri = route.uri.as_bytes();
+                first = 1;
+            } else if let Some(route) = routing.next {
+                uri = route.uri.as_bytes();
+            }
+        }
+        if uri != packet.request_uri() {
+            edit.replace(packet.request_uri_range(), uri);
+        }
+        let at = packet
+            .header(HeaderName::Route)
+            .map_or_else(|| after_via(packet), |h| h.line_range().start);
+        for route in self.target.routes.iter().skip(first) {
+            edit.insert_with(at, |out| {
+                out.extend_from_slice(b"Route: ");
+                out.extend_from_slice(route.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            });
+        }
+        if packet.has(HeaderName::Route) {
+            let extra = usize::from(strict && added.is_none());
+            routing.cut(packet, extra, edit);
+        }
+        if let Some(uri) = last {
+            let end = packet
+                .all(HeaderName::Route)
+                .last()
+                .map_or_else(|| after_via(packet), |h| h.line_range().end);
+            edit.insert_with(end, |out| {
+                out.extend_from_slice(b"Route: <");
+                out.extend_from_slice(uri);
+                out.extend_from_slice(b">\r\n");
+            });
+        }
+    }
+
+    /// Record-Route: once, or for both sides when they differ (RFC 5658).
+    fn edit_record_route(&self, edit: &mut Edit, tx: &Transactions, packet: &Packet<'_>) {
+        let at = packet
+            .header(HeaderName::RecordRoute)
+            .map_or_else(|| after_via(packet), |h| h.line_range().start);
+        let differs = self.flow.transport != self.upstream.transport
+            || self.flow.local != self.upstream.local;
+        edit.insert_with(at, |out| {
+            write_record_route(out, tx, &self.flow);
+            if differs {
+                write_record_route(out, tx, &self.upstream);
+            }
+        });
+    }
+}
+
+fn write_record_route(out: &mut Vec<u8>, tx: &Transactions, flow: &Flow) {
+    out.extend_from_slice(b"Record-Route: <sip:");
+    tx.write_sent_by(out, flow);
+    if flow.transport != crate::flow::Transport::Udp {
+        out.extend_from_slice(b";transport=");
+        out.extend_from_slice(flow.transport.param().as_bytes());
+    }
+    out.extend_from_slice(b";lr>\r\n");
+}
+
+/// Where the first run of Via lines ends.
+fn after_via(packet: &Packet<'_>) -> usize {
+    packet
+        .headers()
+        .skip_while(|h| h.name() != HeaderName::Via)
+        .take_while(|h| h.name() == HeaderName::Via)
+        .last()
+        .map_or(packet.headers_at(), |h| h.line_range().end)
+}
+
+/// Max-Forwards: one less, 70 when there is none (§16.6 step 3).
+fn edit_max_forwards(edit: &mut Edit, packet: &Packet<'_>) {
+    let left = forwards_left(packet).map_or(70, |n| n.saturating_sub(1));
+    edit_number(edit, packet, HeaderName::MaxForwards, u64::from(left));
+}
+
+/// Sets a header that holds a number.
+fn edit_number(edit: &mut Edit, packet: &Packet<'_>, name: HeaderName, number: u64) {
+    match packet.header(name) {
+        Some(header) => {
+            edit.replace_with(header.value_range(), |out| push_decimal(out, number));
+        }
+        None => edit.insert_with(after_via(packet), |out| {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            push_decimal(out, number);
+            out.extend_from_slice(b"\r\n");
+        }),
+    }
+}
+
+/// Our Via on top, and in the one below where the request came from (§16.6 step 8, §18.2.1).
+fn edit_via(
+    edit: &mut Edit,
+    tx: &mut Transactions,
+    packet: &Packet<'_>,
+    upstream: Flow,
+    write_via: impl FnOnce(&mut Transactions, &mut Vec<u8>),
+) {
+    let Some(header) = packet.header(HeaderName::Via) else {
+        return;
+    };
+    edit.insert_with(header.line_range().start, |out| {
+        out.extend_from_slice(b"Via: ");
+        write_via(tx, out);
+        out.extend_from_slice(b"\r\n");
+    });
+    if let Ok(via) = Via::parse(header.value()) {
+        mark_source(edit, packet, header.value(), &via, upstream.remote);
+    }
+}

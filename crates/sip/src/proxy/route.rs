@@ -1,0 +1,93 @@
+//! What Route and Request-URI say about the way on (RFC 3261 §16.4).
+
+use crate::endpoint::OwnNames;
+use crate::header::{HeaderName, NameAddr};
+use crate::uri::Uri;
+use crate::wire::{Edit, Packet};
+
+/// The way on, read from a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Routing<'a> {
+    /// The Request-URI that is meant.
+    pub(super) request_uri: &'a [u8],
+    /// How many Route values at the top are ours.
+    pub(super) popped: usize,
+    /// Whether the last Route value is the Request-URI, put there for a strict router.
+    pub(super) last_is_uri: bool,
+    /// The first Route value that is not ours.
+    pub(super) next: Option<NameAddr<'a>>,
+}
+
+/// All Route values, top down; ends after the first that cannot be read.
+pub(super) fn routes<'a>(packet: &Packet<'a>) -> impl Iterator<Item = NameAddr<'a>> + use<'a> {
+    packet
+        .all(HeaderName::Route)
+        .flat_map(|h| NameAddr::parse_list(h.value()))
+        .map_while(Result::ok)
+}
+
+impl<'a> Routing<'a> {
+    pub(super) fn read(own: &OwnNames, packet: &Packet<'a>) -> Routing<'a> {
+        let mut routing = Routing {
+            request_uri: packet.request_uri(),
+            popped: 0,
+            last_is_uri: false,
+            next: None,
+        };
+        if !packet.has(HeaderName::Route) {
+            return routing;
+        }
+        // A strict router before us put our Record-Route into the Request-URI and what it means at the end.
+        if let Ok(uri) = Uri::parse(packet.request_uri())
+            && uri.user.is_none()
+            && uri.is_loose_router()
+            && own.is_self(&uri.host, uri.port)
+            && let Some(last) = routes(packet).last()
+        {
+            routing.request_uri = last.uri.as_bytes();
+            routing.last_is_uri = true;
+        }
+        let left = routes(packet).count() - usize::from(routing.last_is_uri);
+        for route in routes(packet).take(left) {
+            if routing.next.is_none() && own.is_self(&route.uri.host, route.uri.port) {
+                routing.popped += 1;
+            } else {
+                routing.next = Some(route);
+                break;
+            }
+        }
+        routing
+    }
+
+    /// Takes the values that are not to be seen further on out of the Route headers.
+    pub(super) fn cut(&self, packet: &Packet<'a>, extra: usize, edit: &mut Edit) {
+        let mut top = self.popped + extra;
+        let total = routes(packet).count();
+        let last = self.last_is_uri.then(|| total - 1);
+        let mut seen = 0;
+        for header in packet.all(HeaderName::Route) {
+            let base = header.value_range().start;
+            let values: Vec<NameAddr<'a>> = NameAddr::parse_list(header.value())
+                .map_while(Result::ok)
+                .collect();
+            let keep: Vec<&NameAddr<'a>> = values
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| *i >= top && Some(seen + i) != last)
+                .map(|(_, value)| value)
+                .collect();
+            if keep.is_empty() {
+                edit.remove(header.line_range());
+            } else if keep.len() < values.len() {
+                let (first, end) = (keep[0].range().start, keep[keep.len() - 1].range().end);
+                edit.remove(base..base + first);
+                edit.remove(base + end..header.value_range().end);
+            }
+            top = top.saturating_sub(values.len());
+            seen += values.len();
+            if top == 0 && last.is_none() {
+                break;
+            }
+        }
+    }
+}

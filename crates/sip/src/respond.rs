@@ -1,0 +1,234 @@
+//! Printing responses to a request (RFC 3261 §8.2.6), and where they go (§18.2.2, RFC 3581).
+
+use std::net::SocketAddr;
+
+use core::ops::Range;
+
+use crate::flow::Flow;
+use crate::header::{HeaderName, NameAddr, Param, Via};
+use crate::message::StatusCode;
+use crate::random::push_decimal;
+use crate::wire::{Edit, Packet};
+
+/// A response to be made from a request.
+#[derive(Clone, Debug)]
+pub struct Reply<'a> {
+    /// The status code.
+    pub code: StatusCode,
+    /// The reason phrase; the usual one when `None`.
+    pub reason: Option<&'a str>,
+    /// Headers beside those that are copied from the request. Values must not hold line ends; such a header is left out.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// The tag in To; the transaction's own when `None`.
+    pub to_tag: Option<&'a str>,
+    /// Content-Type and body.
+    pub body: Option<(&'a str, &'a [u8])>,
+    /// Whether Record-Route is copied, as in responses that make a dialog (§12.1.1).
+    pub record_route: bool,
+}
+
+impl<'a> Reply<'a> {
+    /// A response with nothing but what is copied from the request.
+    pub fn new(code: StatusCode) -> Reply<'a> {
+        Reply {
+            code,
+            reason: None,
+            headers: Vec::new(),
+            to_tag: None,
+            body: None,
+            record_route: false,
+        }
+    }
+
+    /// With another reason phrase.
+    pub fn reason(mut self, reason: &'a str) -> Reply<'a> {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: &'a str, value: &'a str) -> Reply<'a> {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// The flow on which responses to a request leave.
+///
+/// A stream takes them back on its connection. A datagram goes to the address that the request came
+/// from, and there to the port that it came from if the sender asked for that with `rport`, else to the
+/// port in its Via.
+pub fn reply_flow(flow: Flow, via: &Via<'_>) -> Flow {
+    if flow.transport.is_reliable() || via.rport.is_some() {
+        return flow;
+    }
+    let port = via.port.unwrap_or(flow.transport.default_port());
+    Flow {
+        remote: SocketAddr::new(flow.remote.ip(), port),
+        ..flow
+    }
+}
+
+/// Notes in the top Via of a request where it really came from (§18.2.1, RFC 3581 §4).
+///
+/// `value` is the header value that `via` was read from, a piece of the packet's bytes.
+pub fn mark_source(
+    edit: &mut Edit,
+    packet: &Packet<'_>,
+    value: &[u8],
+    via: &Via<'_>,
+    source: SocketAddr,
+) {
+    let Some(line) = offset_of(packet.bytes(), value) else {
+        return;
+    };
+    if let Some(param) = via.params.param(b"rport")
+        && let Some(range) = param_range(packet, &param)
+    {
+        edit.replace_with(range, |out| {
+            out.extend_from_slice(b"rport=");
+            push_decimal(out, u64::from(source.port()));
+        });
+    } else if via.host.ip() == Some(source.ip()) {
+        return;
+    }
+    match via
+        .params
+        .param(b"received")
+        .and_then(|p| param_range(packet, &p))
+    {
+        Some(range) => edit.replace_with(range, |out| {
+            out.extend_from_slice(b"received=");
+            write_ip(out, source.ip());
+        }),
+        None => edit.insert_with(line.start + via.range().end, |out| {
+            out.extend_from_slice(b";received=");
+            write_ip(out, source.ip());
+        }),
+    }
+}
+
+/// Where a parameter stands, from its name to the end of its value.
+fn param_range(packet: &Packet<'_>, param: &Param<'_>) -> Option<Range<usize>> {
+    let name = offset_of(packet.bytes(), param.name)?;
+    let end = match param.value {
+        Some(value) => offset_of(packet.bytes(), value)?.end,
+        None => name.end,
+    };
+    Some(name.start..end)
+}
+
+fn write_ip(out: &mut Vec<u8>, ip: std::net::IpAddr) {
+    match ip {
+        std::net::IpAddr::V4(ip) => {
+            for (i, octet) in ip.octets().into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b'.');
+                }
+                push_decimal(out, u64::from(octet));
+            }
+        }
+        std::net::IpAddr::V6(ip) => out.extend_from_slice(ip.to_string().as_bytes()),
+    }
+}
+
+/// Where `part` is inside `whole`, when it is a piece of the very same bytes.
+pub(crate) fn offset_of(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let base = whole.as_ptr() as usize;
+    let at = (part.as_ptr() as usize).checked_sub(base)?;
+    let end = at.checked_add(part.len())?;
+    (end <= whole.len()).then_some(at..end)
+}
+
+/// The bytes of a response: Via, From, To, Call-ID, CSeq of the request and what the reply adds.
+pub fn print(
+    request: &Packet<'_>,
+    source: SocketAddr,
+    reply: &Reply<'_>,
+    own_tag: &str,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + reply.body.map_or(0, |b| b.1.len()));
+    out.extend_from_slice(b"SIP/2.0 ");
+    push_decimal(&mut out, u64::from(reply.code.0));
+    out.push(b' ');
+    let reason = reply.reason.unwrap_or(reply.code.reason());
+    out.extend(reason.bytes().filter(|b| !matches!(b, b'\r' | b'\n')));
+    out.extend_from_slice(b"\r\n");
+    let mut top = true;
+    for header in request.headers() {
+        match header.name() {
+            HeaderName::Via => {
+                write_via_line(&mut out, request, header.value(), source, top);
+                top = false;
+            }
+            HeaderName::From => line(&mut out, "From", header.value()),
+            HeaderName::To => {
+                let tag = reply.to_tag.unwrap_or(own_tag);
+                write_to(&mut out, header.value(), reply.code, tag);
+            }
+            HeaderName::CallId => line(&mut out, "Call-ID", header.value()),
+            HeaderName::CSeq => line(&mut out, "CSeq", header.value()),
+            HeaderName::RecordRoute if reply.record_route => {
+                line(&mut out, "Record-Route", header.value());
+            }
+            HeaderName::Timestamp if reply.code.0 == 100 => {
+                line(&mut out, "Timestamp", header.value());
+            }
+            _ => {}
+        }
+    }
+    for (name, value) in &reply.headers {
+        if !value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            line(&mut out, name, value.as_bytes());
+        }
+    }
+    if let Some((kind, _)) = reply.body {
+        line(&mut out, "Content-Type", kind.as_bytes());
+    }
+    let body = reply.body.map_or(&[][..], |b| b.1);
+    out.extend_from_slice(b"Content-Length: ");
+    push_decimal(&mut out, body.len() as u64);
+    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(body);
+    out
+}
+
+fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_to(out: &mut Vec<u8>, value: &[u8], code: StatusCode, tag: &str) {
+    out.extend_from_slice(b"To: ");
+    out.extend_from_slice(value);
+    let tagged = NameAddr::parse(value).is_ok_and(|n| n.tag().is_some());
+    if code.0 != 100 && !tagged && !tag.is_empty() {
+        out.extend_from_slice(b";tag=");
+        out.extend_from_slice(tag.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_via_line(
+    out: &mut Vec<u8>,
+    request: &Packet<'_>,
+    value: &[u8],
+    source: SocketAddr,
+    top: bool,
+) {
+    out.extend_from_slice(b"Via: ");
+    let via = if top { Via::parse(value).ok() } else { None };
+    match via {
+        Some(via) => {
+            let mut edit = Edit::new();
+            mark_source(&mut edit, request, value, &via, source);
+            // The edit speaks of places in the message; print only this line of it.
+            let at = offset_of(request.bytes(), value).unwrap_or(0..0);
+            edit.print_part(request.bytes(), at, out);
+        }
+        None => out.extend_from_slice(value),
+    }
+    out.extend_from_slice(b"\r\n");
+}

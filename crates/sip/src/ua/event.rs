@@ -1,0 +1,290 @@
+//! What a user agent tells its owner.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::flow::Flow;
+use crate::message::StatusCode;
+use crate::wire::Stored;
+
+macro_rules! ids {
+    ($($(#[$attr:meta])* $name:ident,)+) => {$(
+        $(#[$attr])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub(super) u64);
+
+        impl $name {
+            /// The number behind it, never used twice by one user agent.
+            pub const fn as_u64(self) -> u64 {
+                self.0
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// Names an account of a [`super::UserAgent`].
+    AccountId,
+    /// Names a call of a [`super::UserAgent`].
+    CallId,
+    /// Names a request whose answer comes as [`Event::Response`] or [`Event::RequestFailed`].
+    RequestId,
+}
+
+/// Something that the owner of a user agent wants to know.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The registrar holds our contact (RFC 3261 §10.2.4). Comes again with each refresh.
+    Registered {
+        /// Whose.
+        account: AccountId,
+        /// How many seconds the registrar granted for our contact.
+        expires: u32,
+        /// Our contact as a URI.
+        contact: String,
+    },
+    /// A REGISTER failed.
+    RegistrationFailed {
+        /// Whose.
+        account: AccountId,
+        /// The status of the response, if there was one.
+        status: Option<StatusCode>,
+        /// What a person may read.
+        reason: String,
+        /// What happened.
+        cause: Cause,
+        /// When it is tried again by itself; `None`: not before somebody asks.
+        retry_in: Option<Duration>,
+    },
+    /// The registrar has removed our contact.
+    Unregistered {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Somebody calls.
+    Incoming {
+        /// The new call.
+        call: CallId,
+        /// The account that the owner named when it handed the request over.
+        account: Option<AccountId>,
+        /// The From header without its parameters: display name and address.
+        from: String,
+        /// The caller's address.
+        from_uri: String,
+        /// The address that was called: that of the To header.
+        to_uri: String,
+        /// The Call-ID.
+        call_id: String,
+        /// The session description that the caller offers; `None`: we offer when we accept.
+        offer: Option<Vec<u8>>,
+        /// The flow that the INVITE came on.
+        flow: Flow,
+        /// The whole INVITE.
+        request: Stored,
+    },
+    /// A provisional response above 100 to our INVITE.
+    Progress {
+        /// The call.
+        call: CallId,
+        /// 180, 183 and their like.
+        status: StatusCode,
+        /// The reason phrase.
+        reason: String,
+        /// A session description that came along.
+        body: Option<Vec<u8>>,
+    },
+    /// The call stands: a 2xx came, or ours left.
+    Established {
+        /// The call.
+        call: CallId,
+        /// The remote target: the peer's Contact.
+        remote_uri: String,
+        /// The answer to our offer; or, after an INVITE without one, the peer's offer, which
+        /// [`super::UserAgent::acknowledge`] answers. `None` when we are the callee.
+        body: Option<Vec<u8>>,
+        /// The flow that the peer's message came on.
+        flow: Flow,
+    },
+    /// The ACK to our 2xx came.
+    Acknowledged {
+        /// The call.
+        call: CallId,
+        /// The answer, when the offer was in our 2xx.
+        body: Option<Vec<u8>>,
+    },
+    /// The peer wants to change the session (re-INVITE, RFC 3261 §14): accept or reject.
+    Reoffered {
+        /// The call.
+        call: CallId,
+        /// Its offer; `None`: we offer when we accept.
+        offer: Option<Vec<u8>>,
+    },
+    /// The peer took back what it wanted to change.
+    ReofferWithdrawn {
+        /// The call.
+        call: CallId,
+    },
+    /// The peer accepted our change of the session.
+    Reanswered {
+        /// The call.
+        call: CallId,
+        /// Its answer; or its offer, as in [`Event::Established`].
+        body: Option<Vec<u8>>,
+    },
+    /// The peer refused our change; the session goes on as it was.
+    ReofferRefused {
+        /// The call.
+        call: CallId,
+        /// Why.
+        cause: Cause,
+    },
+    /// A request inside a call (INFO, MESSAGE); it is answered already.
+    Request {
+        /// The call.
+        call: CallId,
+        /// The method's name.
+        method: String,
+        /// What the body is; empty without a body.
+        content_type: String,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// A MESSAGE outside any call (RFC 3428); it is answered already.
+    Message {
+        /// The account that the owner named when it handed the request over.
+        account: Option<AccountId>,
+        /// The sender's address.
+        from: String,
+        /// Whom it is for.
+        to: String,
+        /// What the body is.
+        content_type: String,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// The final response to a request of ours.
+    Response {
+        /// Which request.
+        request: RequestId,
+        /// The call that it was sent in, if it was.
+        call: Option<CallId>,
+        /// The status.
+        status: StatusCode,
+        /// The reason phrase.
+        reason: String,
+        /// The whole response.
+        response: Stored,
+    },
+    /// A request of ours got no response, or asked for credentials that we do not have.
+    RequestFailed {
+        /// Which request.
+        request: RequestId,
+        /// The call that it was sent in, if it was.
+        call: Option<CallId>,
+        /// Why.
+        cause: Cause,
+    },
+    /// The call is over; its id names nothing any more.
+    Ended {
+        /// The call.
+        call: CallId,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+/// Why something ended or failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// We hung up or declined.
+    ByUs,
+    /// The peer hung up.
+    ByPeer {
+        /// What its Reason header said (RFC 3326).
+        reason: Option<String>,
+    },
+    /// The caller gave up before there was an answer.
+    Cancelled,
+    /// A final response other than 2xx.
+    Refused {
+        /// Its status.
+        status: StatusCode,
+        /// Its reason phrase.
+        reason: String,
+        /// Where else to try, from a 3xx.
+        contacts: Vec<String>,
+    },
+    /// The peer asked for credentials that we do not have, or did not take ours.
+    Unauthorized {
+        /// 401 or 407.
+        status: StatusCode,
+        /// What a person may read.
+        reason: String,
+    },
+    /// No response came in time.
+    TimedOut,
+    /// The request could not be sent anywhere.
+    Unreachable {
+        /// What a person may read.
+        reason: String,
+    },
+    /// No ACK came for our 2xx.
+    NoAck,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::ByUs => f.write_str("ended here"),
+            Cause::ByPeer { reason: None } => f.write_str("ended by the other side"),
+            Cause::ByPeer { reason: Some(why) } => write!(f, "ended by the other side: {why}"),
+            Cause::Cancelled => f.write_str("cancelled before an answer"),
+            Cause::Refused { status, reason, .. } => write!(f, "{status} {reason}"),
+            Cause::Unauthorized { status, reason } => write!(f, "{status}: {reason}"),
+            Cause::TimedOut => f.write_str("no response came in time"),
+            Cause::Unreachable { reason } => write!(f, "unreachable: {reason}"),
+            Cause::NoAck => f.write_str("the other side never acknowledged the answer"),
+        }
+    }
+}
+
+/// A mistake of the user agent's owner. Nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misuse {
+    /// There is no such account.
+    NoAccount,
+    /// There is no such call (any more).
+    NoCall,
+    /// The call is not in a state in which this can be done.
+    WrongState,
+    /// A text is no SIP address.
+    Address,
+    /// A header name or value holds octets that may not stand there.
+    Header,
+    /// An answer is due and none was given, or one was given that nobody waits for.
+    OfferAnswer,
+    /// The bound on accounts, calls or requests is reached.
+    Full,
+    /// A status code that does not fit.
+    Status,
+    /// The method has an operation of its own, or is not a method.
+    Method,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Misuse::NoAccount => "no such account",
+            Misuse::NoCall => "no such call",
+            Misuse::WrongState => "the call is not in a state for this",
+            Misuse::Address => "not a SIP address",
+            Misuse::Header => "a header holds characters that may not stand there",
+            Misuse::OfferAnswer => "a session description is missing, or nobody waits for one",
+            Misuse::Full => "too many accounts, calls or requests",
+            Misuse::Status => "the status code does not fit",
+            Misuse::Method => "the method cannot be sent this way",
+        })
+    }
+}
+
+impl std::error::Error for Misuse {}

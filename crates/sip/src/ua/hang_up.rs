@@ -1,0 +1,139 @@
+//! How calls end: CANCEL before the answer, BYE after it (RFC 3261 §9.1, §15).
+
+use core::time::Duration;
+
+use super::call::{Phase, dialog_key};
+use super::event::{CallId, Cause, Event, Misuse};
+use super::offer_answer::OfferAnswer;
+use super::outbound::{OutboundId, Purpose};
+use super::{Alarm, UserAgent, alarm, tell};
+use crate::message::{Method, StatusCode};
+use crate::slab::Key;
+use crate::time::Time;
+use crate::transaction::{T1X64, Transactions};
+
+impl UserAgent {
+    /// Ends a call, whatever it takes: CANCEL, a refusal, or BYE.
+    ///
+    /// [`Event::Ended`] comes when the peer has been told, or cannot be.
+    ///
+    /// # Errors
+    /// [`Misuse::NoCall`].
+    pub fn hang_up(&mut self, now: Time, tx: &mut Transactions, id: CallId) -> Result<(), Misuse> {
+        let call = self.live_call(id)?;
+        match call.phase {
+            Phase::Calling => {
+                call.phase = Phase::Cancelling;
+                let invite = call.invite;
+                self.cancel(now, tx, id, invite);
+                Ok(())
+            }
+            Phase::Ringing => self.reject(now, tx, id, StatusCode(603), None),
+            Phase::Up => {
+                self.leave(now, tx, id);
+                Ok(())
+            }
+            Phase::Cancelling | Phase::Ending | Phase::Over => Ok(()),
+        }
+    }
+
+    fn cancel(&mut self, now: Time, tx: &mut Transactions, id: CallId, invite: Option<OutboundId>) {
+        let client = invite.and_then(|i| self.outbound.get(i)?.client);
+        let Some(client) = client else {
+            // Nothing has left yet.
+            self.end(now, tx, id, Cause::Cancelled);
+            return;
+        };
+        if tx.is_proceeding(client) && tx.cancel_client(now, client) {
+            alarm(now, tx, T1X64, id.0, Alarm::CancelGivesUp);
+        }
+    }
+
+    /// 64·T1 after CANCEL no final response has come: the INVITE counts as cancelled (§9.1).
+    pub(super) fn on_cancel_gives_up(&mut self, now: Time, tx: &mut Transactions, id: CallId) {
+        if self
+            .call_of(id)
+            .is_some_and(|c| c.phase == Phase::Cancelling)
+        {
+            self.end(now, tx, id, Cause::Cancelled);
+        }
+    }
+
+    fn leave(&mut self, now: Time, tx: &mut Transactions, id: CallId) {
+        self.drop_pending(now, tx, id);
+        let Some(call) = self.call_mut(id) else {
+            return;
+        };
+        if call.unacked.is_some() {
+            // §15: the callee sends no BYE before the ACK for its 2xx.
+            call.phase = Phase::Ending;
+            call.cause = Some(Cause::ByUs);
+            return;
+        }
+        if call.session.waits_for_owner() {
+            call.session = OfferAnswer::Stable;
+            self.acknowledge_with(now, tx, id, None);
+        }
+        self.send_bye(now, tx, id, Cause::ByUs);
+    }
+
+    /// Sends BYE; the call ends with `cause` when it is answered.
+    pub(super) fn send_bye(&mut self, now: Time, tx: &mut Transactions, id: CallId, cause: Cause) {
+        let Some(call) = self.call_mut(id) else {
+            return;
+        };
+        call.phase = Phase::Ending;
+        call.unacked = None;
+        call.cause = Some(cause.clone());
+        let (account, flow) = (call.account, call.flow);
+        let bye = call.draft(Method::Bye).and_then(|draft| {
+            self.prepare(tx, Purpose::Bye(id), account, draft, flow)
+                .ok()
+        });
+        match bye {
+            Some(bye) => self.drive(now, tx, bye),
+            None => self.end(now, tx, id, cause),
+        }
+    }
+
+    /// The BYE was answered, or will not be.
+    pub(super) fn on_bye_done(&mut self, now: Time, tx: &mut Transactions, id: CallId) {
+        let cause = self.call_mut(id).and_then(|c| c.cause.take());
+        self.end(now, tx, id, cause.unwrap_or(Cause::ByUs));
+    }
+
+    /// The call is over: the owner is told, and what may still come is waited for.
+    pub(super) fn end(&mut self, now: Time, tx: &mut Transactions, id: CallId, cause: Cause) {
+        let Some(call) = self.call_mut(id).filter(|c| c.phase != Phase::Over) else {
+            return;
+        };
+        call.phase = Phase::Over;
+        call.pending = None;
+        call.unacked = None;
+        call.reoffering = None;
+        let rest = call.linger_until.since(now);
+        self.live = self.live.saturating_sub(1);
+        tell(tx, Event::Ended { call: id, cause });
+        if rest > Duration::ZERO {
+            alarm(now, tx, rest, id.0, Alarm::Forget);
+        } else {
+            self.forget(tx, id);
+        }
+    }
+
+    /// Takes a call out of the tables.
+    pub(super) fn forget(&mut self, tx: &mut Transactions, id: CallId) {
+        let Some(call) = self.calls.remove(Key::from_u64(id.0)) else {
+            return;
+        };
+        for outbound in [call.invite, call.reinvite].into_iter().flatten() {
+            if let Some(client) = self.outbound.remove(outbound).and_then(|o| o.client) {
+                tx.abandon_client(client);
+            }
+        }
+        let key = dialog_key(tx, call.call_id.as_bytes(), call.local_tag.as_bytes());
+        if self.by_dialog.get(&key) == Some(&id) {
+            self.by_dialog.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The user agent: registrations, calls, and requests of our own (RFC 3261 §8, §10, §12 to §15).
+//!
+//! One [`UserAgent`] holds the accounts, dialogs and calls of one shard. Its owner calls the operations
+//! with the moment and the transaction layer, and reads [`Event`]s. Session descriptions are bytes
+//! here: who offers and who answers is kept track of, what they say is not read.
+
+mod account;
+mod answer;
+mod call;
+mod challenge;
+mod dialog;
+mod draft;
+mod event;
+mod hang_up;
+mod inside;
+mod offer_answer;
+mod outbound;
+mod outside;
+mod register;
+mod reoffer;
+
+use std::collections::BTreeMap;
+
+pub use account::Account;
+pub use event::{AccountId, CallId, Cause, Event, Misuse, RequestId};
+
+use crate::endpoint::Output;
+use crate::slab::{Key, Slab};
+use crate::time::Time;
+use crate::transaction::{ServerId, Transactions};
+
+/// The most calls at once; a call above that is answered with 503.
+pub const MAX_CALLS: usize = 10_000;
+/// The most accounts.
+pub const MAX_ACCOUNTS: usize = 1_000;
+/// The most requests of ours on their way at once.
+pub const MAX_REQUESTS: usize = 40_000;
+/// The most forks of one call that are kept apart.
+pub const MAX_FORKS: usize = 16;
+
+/// What this user agent can be asked, as Allow says it.
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE";
+
+/// The user agent of one shard.
+#[derive(Debug)]
+pub struct UserAgent {
+    product: String,
+    /// What an OPTIONS request is told that we can do.
+    capabilities: Option<Vec<u8>>,
+    accounts: Slab<account::Profile>,
+    calls: Slab<call::Call>,
+    /// How many of `calls` are not over.
+    live: usize,
+    outbound: Slab<outbound::Outbound>,
+    /// Call-ID and our tag, hashed.
+    by_dialog: BTreeMap<u64, CallId>,
+    /// From tag, Call-ID and CSeq of requests outside dialogs, hashed (RFC 3261 §8.2.2.2).
+    arrived: BTreeMap<u64, ServerId>,
+    serial: u32,
+}
+
+/// What a timer of the user agent is for. The numbers tell a timer that still counts from one that
+/// was overtaken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// A registration is to be refreshed or tried again.
+    Register(u32),
+    /// A 2xx goes again, because no ACK came (RFC 3261 §13.3.1.4).
+    Repeat(u32),
+    /// A provisional response goes again, so that proxies keep waiting (§13.3.1.1).
+    Provisional(u32),
+    /// A cancelled INVITE has had its time (§9.1).
+    CancelGivesUp,
+    /// A re-INVITE that met another one goes again (§14.1).
+    Reoffer(u32),
+    /// Nothing can come any more for a call that is over.
+    Forget,
+}
+
+impl UserAgent {
+    /// A user agent without accounts. `product` is what Server and User-Agent say where no account
+    /// says something else; empty for nothing.
+    pub fn new(product: String) -> UserAgent {
+        let product = if draft::is_clean(product.as_bytes()) {
+            product
+        } else {
+            String::new()
+        };
+        UserAgent {
+            product,
+            capabilities: None,
+            accounts: Slab::default(),
+            calls: Slab::default(),
+            live: 0,
+            outbound: Slab::default(),
+            by_dialog: BTreeMap::new(),
+            arrived: BTreeMap::new(),
+            serial: 0,
+        }
+    }
+
+    /// Adds an account.
+    ///
+    /// # Errors
+    /// [`Misuse::Address`] or [`Misuse::Header`] when a text of it cannot stand in a message,
+    /// [`Misuse::Full`] above [`MAX_ACCOUNTS`].
+    pub fn add_account(&mut self, account: Account) -> Result<AccountId, Misuse> {
+        if self.accounts.len() >= MAX_ACCOUNTS {
+            return Err(Misuse::Full);
+        }
+        let profile = account::Profile::new(account)?;
+        Ok(AccountId(self.accounts.insert(profile).as_u64()))
+    }
+
+    /// Forgets an account; its contact stays with the registrar until it expires. Calls go on, but
+    /// can no longer answer challenges.
+    pub fn remove_account(&mut self, account: AccountId) -> bool {
+        self.accounts.remove(Key::from_u64(account.0)).is_some()
+    }
+
+    /// The session description that OPTIONS requests are told (RFC 3261 §11.2); `None` for none.
+    pub fn set_capabilities(&mut self, session: Option<Vec<u8>>) {
+        self.capabilities = session;
+    }
+
+    /// How many calls are not over.
+    pub fn calls(&self) -> usize {
+        self.live
+    }
+
+    /// How many values are kept, in all tables; for finding leaks.
+    pub fn kept(&self) -> usize {
+        self.calls.len() + self.outbound.len() + self.by_dialog.len()
+    }
+
+    /// A timer of ours fired.
+    pub(crate) fn on_alarm(&mut self, now: Time, tx: &mut Transactions, token: u64, kind: Alarm) {
+        match kind {
+            Alarm::Register(serial) => self.on_register_alarm(now, tx, AccountId(token), serial),
+            Alarm::Repeat(serial) => self.on_repeat(now, tx, CallId(token), serial),
+            Alarm::Provisional(serial) => self.on_ring_again(now, tx, CallId(token), serial),
+            Alarm::CancelGivesUp => self.on_cancel_gives_up(now, tx, CallId(token)),
+            Alarm::Reoffer(serial) => self.on_reoffer_alarm(now, tx, CallId(token), serial),
+            Alarm::Forget => self.forget(tx, CallId(token)),
+        }
+    }
+
+    fn profile(&self, account: AccountId) -> Option<&account::Profile> {
+        self.accounts.get(Key::from_u64(account.0))
+    }
+
+    fn profile_mut(&mut self, account: AccountId) -> Option<&mut account::Profile> {
+        self.accounts.get_mut(Key::from_u64(account.0))
+    }
+
+    fn call_of(&self, call: CallId) -> Option<&call::Call> {
+        self.calls.get(Key::from_u64(call.0))
+    }
+
+    fn call_mut(&mut self, call: CallId) -> Option<&mut call::Call> {
+        self.calls.get_mut(Key::from_u64(call.0))
+    }
+
+    /// A number that no running timer carries.
+    fn next_serial(&mut self) -> u32 {
+        self.serial = self.serial.wrapping_add(1);
+        self.serial
+    }
+}
+
+fn tell(tx: &mut Transactions, event: Event) {
+    tx.out
+        .push_back(Output::Event(crate::endpoint::Event::Agent(Box::new(
+            event,
+        ))));
+}
+
+/// Starts a timer of ours.
+fn alarm(now: Time, tx: &mut Transactions, after: core::time::Duration, token: u64, kind: Alarm) {
+    tx.alarm(now, after, crate::endpoint::Alarm::Agent { token, kind });
+}
