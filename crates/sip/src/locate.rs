@@ -116,11 +116,6 @@ impl NextHop {
         self.resolution.is_none()
     }
 
-    /// Whether there may be another server to try.
-    pub(crate) fn has_more(&self) -> bool {
-        self.fixed.is_some() || !self.ready.is_empty() || self.resolution.is_some()
-    }
-
     /// The next server to try. Questions for the name servers leave as outputs and their answers come back
     /// to `user`.
     pub fn poll(&mut self, tx: &mut Transactions, user: User) -> Hop {

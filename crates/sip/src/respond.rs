@@ -155,8 +155,22 @@ pub fn print(
     out.extend(reason.bytes().filter(|b| !matches!(b, b'\r' | b'\n')));
     out.extend_from_slice(b"\r\n");
     let mut top = true;
+    let mut copied = 0u8;
     for header in request.headers() {
-        match header.name() {
+        let name = header.name();
+        // A request that has one of these twice is refused, and the refusal has it once.
+        let bit = match name {
+            HeaderName::From => 1,
+            HeaderName::To => 2,
+            HeaderName::CallId => 4,
+            HeaderName::CSeq => 8,
+            _ => 0,
+        };
+        if copied & bit != 0 {
+            continue;
+        }
+        copied |= bit;
+        match name {
             HeaderName::Via => {
                 write_via_line(&mut out, request, header.value(), source, top);
                 top = false;

@@ -5,11 +5,14 @@
 
 pub mod conformance;
 pub mod message;
+pub mod ops;
+pub mod phone;
 pub mod policy;
 pub mod scene;
 pub mod world;
 pub mod zone;
 
 pub use message::Message;
+pub use phone::Phone;
 pub use scene::Scene;
 pub use world::{Arrival, Link, NodeId, Peer, Seen, World};

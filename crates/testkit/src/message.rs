@@ -68,7 +68,10 @@ impl Message {
             headers: Vec::new(),
             body: Vec::new(),
         };
-        message.push("Via", &format!("SIP/2.0/{transport} {via};branch=z9hG4bK{branch}"));
+        message.push(
+            "Via",
+            &format!("SIP/2.0/{transport} {via};branch=z9hG4bK{branch}"),
+        );
         message.push("Max-Forwards", "70");
         message.push("From", "Alice <sip:alice@a.example>;tag=from1");
         message.push("To", "<sip:bob@b.example>");
@@ -89,7 +92,10 @@ impl Message {
         if self.is_request() {
             return self.start.split(' ').next().unwrap_or_default();
         }
-        self.header("CSeq").split_whitespace().nth(1).unwrap_or_default()
+        self.header("CSeq")
+            .split_whitespace()
+            .nth(1)
+            .unwrap_or_default()
     }
 
     /// The Request-URI; empty for a response.
@@ -193,7 +199,11 @@ impl Message {
                 reply.push(name, value);
             } else if is_name(name, "To") {
                 let tagged = value.contains(";tag=") || tag.is_empty();
-                let value = if tagged { value.clone() } else { format!("{value};tag={tag}") };
+                let value = if tagged {
+                    value.clone()
+                } else {
+                    format!("{value};tag={tag}")
+                };
                 reply.push(name, &value);
             }
         }

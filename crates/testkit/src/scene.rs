@@ -27,10 +27,7 @@ pub struct Scene {
 
 impl Scene {
     /// A scene with that many phones.
-    pub fn new(
-        phones: usize,
-        policy: impl FnMut(Time, &mut Endpoint, Event) + 'static,
-    ) -> Scene {
+    pub fn new(phones: usize, policy: impl FnMut(Time, &mut Endpoint, Event) + 'static) -> Scene {
         let mut world = World::new(1);
         let both = |ip: &str| [format!("udp:{ip}:5060"), format!("tcp:{ip}:5060")];
         let place = |world: &mut World, ip: &str| {
@@ -66,7 +63,11 @@ impl Scene {
 
     /// What Alice got since the last call.
     pub fn alice_got(&mut self) -> Vec<Message> {
-        self.world.received(self.alice).iter().map(Arrival::message).collect()
+        self.world
+            .received(self.alice)
+            .iter()
+            .map(Arrival::message)
+            .collect()
     }
 
     /// The codes of the responses that Alice got since the last call.
@@ -82,7 +83,9 @@ impl Scene {
     /// The methods of what a phone got since the last call.
     pub fn methods(&mut self, phone: usize) -> Vec<String> {
         let got = self.got(phone);
-        got.iter().map(|a| a.message().method().to_owned()).collect()
+        got.iter()
+            .map(|a| a.message().method().to_owned())
+            .collect()
     }
 
     /// The one request that a phone got since the last call.
@@ -106,7 +109,8 @@ impl Scene {
     /// A phone sends something on the flow of a request.
     pub fn phone_sends(&mut self, phone: usize, request: &Arrival, message: &Message) {
         let now = self.world.now();
-        self.world.send(self.phones[phone], request.flow, message.to_bytes());
+        self.world
+            .send(self.phones[phone], request.flow, message.to_bytes());
         self.world.run_until(now);
     }
 
@@ -123,7 +127,9 @@ impl Scene {
     pub fn end(&mut self) {
         let deadline = Time::from_micros(self.world.now().as_micros() + 1_000_000_000);
         assert!(self.world.run_until_quiet(deadline), "timers run for ever");
-        let (left, proxied) = self.world.with(self.proxy, |_, e| (e.transactions().len(), e.proxied()));
+        let (left, proxied) = self
+            .world
+            .with(self.proxy, |_, e| (e.transactions().len(), e.proxied()));
         assert_eq!((left, proxied), ((0, 0), 0), "something stays behind");
     }
 }

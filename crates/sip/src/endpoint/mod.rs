@@ -27,7 +27,7 @@ use crate::time::Time;
 use crate::transaction::server::Arrival;
 use crate::transaction::{ClientId, Fate, ServerId, ServerUser, Timer, Transactions, User};
 use crate::ua::{self, UserAgent};
-use crate::wire::Packet;
+use crate::wire::{Defect, Packet};
 
 /// What the owner of an endpoint is told.
 #[derive(Debug)]
@@ -263,7 +263,7 @@ impl Endpoint {
             User::Proxy { context, branch } => {
                 let at = (context, branch);
                 self.proxy
-                    .on_response(now, &mut self.tx, &self.own, at, code, packet);
+                    .on_response(now, &mut self.tx, &self.own, at, (code, &via), packet);
             }
             User::Agent(token) => {
                 self.agent
@@ -285,16 +285,19 @@ impl Endpoint {
             return;
         };
         let method = packet.method().unwrap_or(Method::Extension);
-        if let Err(fault) = validate::request(packet) {
-            self.tx.counters.malformed_requests += 1;
-            if method != Method::Ack {
-                self.answer_statelessly(flow, packet, &via, fault.code, Some(fault.reason));
+        let to_tag = match validate::request(packet) {
+            Ok(tag) => tag,
+            Err(fault) => {
+                self.tx.counters.malformed_requests += 1;
+                if method != Method::Ack {
+                    self.answer_statelessly(flow, packet, &via, fault.code, Some(fault.reason));
+                }
+                return;
             }
-            return;
-        }
+        };
         match self.tx.on_request(now, flow, packet, &via, method) {
             Arrival::Repeated => {}
-            Arrival::Ack => self.on_ack(flow, packet),
+            Arrival::Ack => self.on_ack(flow, packet, &via, to_tag),
             Arrival::Full => {
                 self.tx.counters.refused_full += 1;
                 self.answer_statelessly(flow, packet, &via, StatusCode(503), None);
@@ -303,13 +306,19 @@ impl Endpoint {
                 let invite = self.tx.match_cancel(packet, &via);
                 self.on_cancel(now, id, invite);
             }
-            Arrival::New(id) => self.on_new_request(now, id, packet),
+            Arrival::New(id) => self.on_new_request(now, id, packet, to_tag),
         }
     }
 
-    fn on_new_request(&mut self, now: Time, id: ServerId, packet: &Packet<'_>) {
-        if validate::to_tag(packet).is_some() {
-            if self.agent.on_request(now, &mut self.tx, id) {
+    fn on_new_request(
+        &mut self,
+        now: Time,
+        id: ServerId,
+        packet: &Packet<'_>,
+        to_tag: Option<&[u8]>,
+    ) {
+        if to_tag.is_some() {
+            if self.agent.kept() > 0 && self.agent.on_request(now, &mut self.tx, id) {
                 return;
             }
             if self.proxy.routes_by_itself(&self.own, packet) {
@@ -343,15 +352,15 @@ impl Endpoint {
         }
     }
 
-    fn on_ack(&mut self, flow: Flow, packet: &Packet<'_>) {
-        if self.agent.on_ack(self.now, &mut self.tx, packet) {
+    fn on_ack(&mut self, flow: Flow, packet: &Packet<'_>, via: &Via<'_>, to_tag: Option<&[u8]>) {
+        if self.agent.kept() > 0 && self.agent.on_ack(self.now, &mut self.tx, packet) {
             return;
         }
-        let own = self.is_own_stateless_tag(packet);
+        let own = to_tag.is_some_and(|tag| self.is_stateless_tag(packet, tag));
         if own
             || !self
                 .proxy
-                .forward_ack(&mut self.tx, &self.own, flow, packet)
+                .forward_ack(&mut self.tx, &self.own, flow, packet, via)
         {
             self.tx.counters.stray_acks += 1;
         }
@@ -365,8 +374,8 @@ impl Endpoint {
         String::from_utf8(tag).unwrap_or_default()
     }
 
-    fn is_own_stateless_tag(&self, packet: &Packet<'_>) -> bool {
-        validate::to_tag(packet).is_some_and(|t| t == self.stateless_tag(packet).as_bytes())
+    fn is_stateless_tag(&self, packet: &Packet<'_>, tag: &[u8]) -> bool {
+        tag.len() == 16 && tag == self.stateless_tag(packet).as_bytes()
     }
 
     fn answer_statelessly(
@@ -392,7 +401,11 @@ impl Endpoint {
         if packet.method() == Some(Method::Ack) || via.is_empty() {
             return;
         }
-        let reply = Reply::new(StatusCode(400)).reason("Malformed Via");
+        // The Via of another version of SIP is not for us to read.
+        let reply = match packet.defect() {
+            Some(Defect::Version) => Reply::new(StatusCode(505)),
+            _ => Reply::new(StatusCode(400)).reason("Malformed Via"),
+        };
         let tag = self.stateless_tag(packet);
         let bytes = respond::print(packet, flow.remote, &reply, &tag);
         self.tx.send(flow, bytes.into());

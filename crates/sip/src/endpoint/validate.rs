@@ -1,5 +1,6 @@
 //! Whether a message can be worked with at all (RFC 3261 §8.1.3.3, §8.2, §16.3).
 
+use crate::header::cursor::decimal;
 use crate::header::{CSeq, HeaderName, NameAddr, Via};
 use crate::message::{Method, StatusCode};
 use crate::uri::{Scheme, Uri};
@@ -20,7 +21,8 @@ const fn bad(reason: &'static str) -> Fault {
 }
 
 /// Checks what every element needs of a request: its start line, and the headers that name its transaction and dialog.
-pub(super) fn request(packet: &Packet<'_>) -> Result<(), Fault> {
+/// Yields the tag in To: a request that has one belongs to a dialog.
+pub(super) fn request<'a>(packet: &Packet<'a>) -> Result<Option<&'a [u8]>, Fault> {
     match packet.defect() {
         None => {}
         Some(Defect::Version) => {
@@ -42,7 +44,7 @@ pub(super) fn request(packet: &Packet<'_>) -> Result<(), Fault> {
     let from = packet.value(HeaderName::From).ok_or(bad("Missing From"))?;
     NameAddr::parse(from).map_err(|_| bad("Malformed From"))?;
     let to = packet.value(HeaderName::To).ok_or(bad("Missing To"))?;
-    NameAddr::parse(to).map_err(|_| bad("Malformed To"))?;
+    let to = NameAddr::parse(to).map_err(|_| bad("Malformed To"))?;
     if let Some(value) = packet.value(HeaderName::MaxForwards) {
         max_forwards(value).ok_or(bad("Malformed Max-Forwards"))?;
     }
@@ -60,7 +62,8 @@ pub(super) fn request(packet: &Packet<'_>) -> Result<(), Fault> {
             .try_for_each(|route| route.map(drop))
             .map_err(|_| bad("Malformed Route"))?;
     }
-    request_uri(packet)
+    request_uri(packet)?;
+    Ok(to.tag())
 }
 
 fn contacts(packet: &Packet<'_>) -> Result<(), Fault> {
@@ -88,11 +91,7 @@ fn request_uri(packet: &Packet<'_>) -> Result<(), Fault> {
 
 /// Max-Forwards is 0 to 255 (§20.22).
 pub(crate) fn max_forwards(value: &[u8]) -> Option<u8> {
-    let text = core::str::from_utf8(value).ok()?;
-    if !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+    decimal(value).and_then(|n| u8::try_from(n).ok())
 }
 
 /// Checks what every element needs of a response; one that is wrong is dropped (§18.1.2).
@@ -107,9 +106,4 @@ pub(super) fn response<'a>(packet: &Packet<'a>) -> Option<(Via<'a>, StatusCode)>
         packet.value(name)?;
     }
     Some((via, code))
-}
-
-/// The tag in To: the request belongs to a dialog.
-pub(super) fn to_tag<'a>(packet: &Packet<'a>) -> Option<&'a [u8]> {
-    NameAddr::parse(packet.value(HeaderName::To)?).ok()?.tag()
 }

@@ -20,7 +20,7 @@ impl Proxy {
         tx: &mut Transactions,
         own: &OwnNames,
         at: (ContextId, u32),
-        code: StatusCode,
+        (code, via): (StatusCode, &Via<'_>),
         packet: &Packet<'_>,
     ) {
         let (id, number) = at;
@@ -46,7 +46,7 @@ impl Proxy {
             }
             // RFC 4320 §4.1: a request other than INVITE gets no provisional response but 100.
             if let (Some(server), true) = (context.server, invite && !context.answered)
-                && let Some(bytes) = without_top_via(&mut self.edit, packet)
+                && let Some(bytes) = without_top_via(&mut self.edit, packet, via)
             {
                 tx.respond_with(now, server, code, bytes);
             }
@@ -57,11 +57,12 @@ impl Proxy {
             // RFC 3263 §4.3: another server of the same target may do better.
             branch.client = None;
             branch.state = BranchState::Locating;
+            branch.failure = code;
             self.advance(now, tx, own, id, number);
             self.go_on(now, tx, own, id);
             return;
         }
-        let Some(bytes) = without_top_via(&mut self.edit, packet) else {
+        let Some(bytes) = without_top_via(&mut self.edit, packet, via) else {
             // The next hop lost the Via of whoever asked: nobody further up could do anything with this.
             self.finish_branch(now, tx, id, number, StatusCode(502), None);
             self.go_on(now, tx, own, id);
@@ -132,15 +133,11 @@ impl Proxy {
         branch.client = None;
         if branch.state == BranchState::Calling && !cancelled {
             branch.state = BranchState::Locating;
-            let end = match failure {
+            branch.failure = match failure {
                 Failure::TimedOut => StatusCode(408),
                 Failure::Unreachable => StatusCode(503),
             };
-            if branch.next_hop.has_more() {
-                self.advance(now, tx, own, id, number);
-            } else {
-                self.finish_branch(now, tx, id, number, end, None);
-            }
+            self.advance(now, tx, own, id, number);
         } else {
             self.finish_branch(now, tx, id, number, StatusCode(408), None);
         }
@@ -322,9 +319,8 @@ fn challenges(packet: &Packet<'_>) -> Vec<u8> {
 }
 
 /// The response as it goes upstream: without our Via (§16.7 step 3). `None` when no Via is left: it was for us.
-fn without_top_via(edit: &mut Edit, packet: &Packet<'_>) -> Option<Bytes> {
+fn without_top_via(edit: &mut Edit, packet: &Packet<'_>, via: &Via<'_>) -> Option<Bytes> {
     let header = packet.header(HeaderName::Via)?;
-    let via = Via::parse(header.value()).ok()?;
     edit.clear();
     edit.remove(0..packet.start_at());
     match via.next_at() {

@@ -29,9 +29,7 @@ impl Proxy {
     /// Whether a request inside a dialog finds its way without the owner's help: by Route, or because its
     /// Request-URI is not ours.
     pub(crate) fn routes_by_itself(&self, own: &OwnNames, packet: &Packet<'_>) -> bool {
-        let routing = Routing::read(own, packet);
-        routing.next.is_some()
-            || Uri::parse(routing.request_uri).is_ok_and(|uri| !own.is_responsible(&uri))
+        goes_on(own, &Routing::read(own, packet))
     }
 
     /// Forwards a request to its targets.
@@ -115,6 +113,7 @@ impl Proxy {
                 next_hop: NextHop::none(),
                 client: None,
                 state: BranchState::Locating,
+                failure: StatusCode(503),
                 stamp: 0,
             });
         }
@@ -159,7 +158,11 @@ impl Proxy {
         let branch = &mut context.branches[number as usize];
         let next_hop = match branch.target.flow {
             Some(flow) if branch.target.routes.is_empty() => Ok(NextHop::along(flow)),
-            _ => next_hop(tx, own, &stored.packet(), &branch.target, context.upstream),
+            _ => {
+                let packet = stored.packet();
+                let routing = Routing::read(own, &packet);
+                next_hop(tx, &routing, &packet, &branch.target, context.upstream)
+            }
         };
         if let Some(server) = context.server {
             tx.restore_request(server, stored);
@@ -184,10 +187,11 @@ impl Proxy {
         let Some(branch) = self.branch_mut(id, number) else {
             return;
         };
+        let failure = branch.failure;
         match branch.next_hop.poll(tx, user) {
             Hop::Send(flow) => self.send(now, tx, own, id, number, flow),
             Hop::Wait => {}
-            Hop::End => self.finish_branch(now, tx, id, number, StatusCode(503), None),
+            Hop::End => self.finish_branch(now, tx, id, number, failure, None),
         }
     }
 
@@ -275,12 +279,14 @@ impl Proxy {
         own: &OwnNames,
         upstream: Flow,
         packet: &Packet<'_>,
+        via: &Via<'_>,
     ) -> bool {
-        if !self.routes_by_itself(own, packet) || forwards_left(packet) == Some(0) {
+        let routing = Routing::read(own, packet);
+        if !goes_on(own, &routing) || forwards_left(packet) == Some(0) {
             return false;
         }
         let target = Target::default();
-        let Ok(mut hop) = next_hop(tx, own, packet, &target, upstream) else {
+        let Ok(mut hop) = next_hop(tx, &routing, packet, &target, upstream) else {
             return false;
         };
         // Numeric hosts, which is nearly all of them, need no context.
@@ -288,7 +294,7 @@ impl Proxy {
             let Hop::Send(flow) = hop.poll(tx, User::Nobody) else {
                 return false;
             };
-            let bytes = print_ack(&mut self.edit, tx, own, packet, upstream, flow);
+            let bytes = print_ack(&mut self.edit, tx, (packet, &routing, via), upstream, flow);
             tx.send(flow, bytes);
             return true;
         }
@@ -308,6 +314,7 @@ impl Proxy {
                 next_hop: hop,
                 client: None,
                 state: BranchState::Locating,
+                failure: StatusCode(503),
                 stamp: 0,
             }],
             waiting: Vec::new(),
@@ -332,12 +339,9 @@ fn refusal(
     if forwards_left(packet) == Some(0) {
         return Some((StatusCode(483), None));
     }
-    if let Some(tags) = packet.value(HeaderName::ProxyRequire) {
+    if packet.has(HeaderName::ProxyRequire) {
         // No extension that a client could require of a proxy is known here.
-        return Some((
-            StatusCode(420),
-            Some(String::from_utf8_lossy(tags).into_owned()),
-        ));
+        return Some((StatusCode(420), Some(required(packet))));
     }
     if loops::is_loop(own, packet, loop_hash) {
         return Some((StatusCode(482), None));
@@ -351,6 +355,20 @@ fn refusal(
     None
 }
 
+/// The option tags that a proxy must know (§20.29), on one line.
+fn required(packet: &Packet<'_>) -> String {
+    let mut tags = String::new();
+    for header in packet.all(HeaderName::ProxyRequire) {
+        for tag in header.value().split(|b| *b == b',') {
+            if !tags.is_empty() {
+                tags.push_str(", ");
+            }
+            tags.push_str(&String::from_utf8_lossy(tag.trim_ascii()));
+        }
+    }
+    tags
+}
+
 /// The most targets that share one q.
 fn parallel(forward: &Forward) -> usize {
     let same = |q: u16| forward.targets.iter().filter(|t| t.q == q).count();
@@ -361,15 +379,20 @@ fn forwards_left(packet: &Packet<'_>) -> Option<u8> {
     crate::endpoint::max_forwards(packet.value(HeaderName::MaxForwards)?)
 }
 
+/// Whether a request leaves this element: there is a Route left, or its Request-URI is not ours.
+fn goes_on(own: &OwnNames, routing: &Routing<'_>) -> bool {
+    routing.next.is_some()
+        || Uri::parse(routing.request_uri).is_ok_and(|uri| !own.is_responsible(&uri))
+}
+
 /// The servers of a target (§16.6 step 7).
 fn next_hop(
     tx: &mut Transactions,
-    own: &OwnNames,
+    routing: &Routing<'_>,
     packet: &Packet<'_>,
     target: &Target,
     upstream: Flow,
 ) -> Result<NextHop, ResolveError> {
-    let routing = Routing::read(own, packet);
     let large = packet.end() + GROWTH > MAX_DATAGRAM;
     let bytes = match (target.routes.first(), routing.next) {
         (Some(route), _) => match NameAddr::parse(route.as_bytes()) {

@@ -28,6 +28,10 @@ pub(super) fn hash(tx: &Transactions, packet: &Packet<'_>) -> u64 {
 
 /// Whether a request that we forwarded has come back unchanged.
 pub(super) fn is_loop(own: &OwnNames, packet: &Packet<'_>, hash: u64) -> bool {
+    // Below our Via stands at least the one of whoever sent us the request.
+    if !packet.has_many(HeaderName::Via) {
+        return false;
+    }
     packet
         .all(HeaderName::Via)
         .flat_map(|h| Via::parse_list(h.value()))

@@ -100,6 +100,8 @@ struct Branch {
     next_hop: NextHop,
     client: Option<ClientId>,
     state: BranchState,
+    /// What it comes to when no server is left to try.
+    failure: StatusCode,
     /// Only the youngest alarm of a branch counts.
     stamp: u32,
 }

@@ -16,6 +16,8 @@ pub(super) struct Routing<'a> {
     pub(super) last_is_uri: bool,
     /// The first Route value that is not ours.
     pub(super) next: Option<NameAddr<'a>>,
+    /// Where the line of that value starts, and where the value itself does.
+    kept: Option<(usize, usize)>,
 }
 
 /// All Route values, top down; ends after the first that cannot be read.
@@ -33,12 +35,14 @@ impl<'a> Routing<'a> {
             popped: 0,
             last_is_uri: false,
             next: None,
+            kept: None,
         };
         if !packet.has(HeaderName::Route) {
             return routing;
         }
         // A strict router before us put our Record-Route into the Request-URI and what it means at the end.
-        if let Ok(uri) = Uri::parse(packet.request_uri())
+        if packet.request_uri().contains(&b';')
+            && let Ok(uri) = Uri::parse(packet.request_uri())
             && uri.user.is_none()
             && uri.is_loose_router()
             && own.is_self(&uri.host, uri.port)
@@ -47,20 +51,54 @@ impl<'a> Routing<'a> {
             routing.request_uri = last.uri.as_bytes();
             routing.last_is_uri = true;
         }
-        let left = routes(packet).count() - usize::from(routing.last_is_uri);
-        for route in routes(packet).take(left) {
-            if routing.next.is_none() && own.is_self(&route.uri.host, route.uri.port) {
-                routing.popped += 1;
-            } else {
-                routing.next = Some(route);
-                break;
+        let left = if routing.last_is_uri {
+            routes(packet).count() - 1
+        } else {
+            usize::MAX
+        };
+        routing.pop(own, packet, left);
+        routing
+    }
+
+    /// Passes over the values at the top that are ours, of the first `left`.
+    fn pop(&mut self, own: &OwnNames, packet: &Packet<'a>, left: usize) {
+        for header in packet.all(HeaderName::Route) {
+            for route in NameAddr::parse_list(header.value()) {
+                let Ok(route) = route else {
+                    return;
+                };
+                if self.popped == left {
+                    return;
+                }
+                if !own.is_self(&route.uri.host, route.uri.port) {
+                    let at = header.value_range().start + route.range().start;
+                    self.kept = Some((header.line_range().start, at));
+                    self.next = Some(route);
+                    return;
+                }
+                self.popped += 1;
             }
         }
-        routing
     }
 
     /// Takes the values that are not to be seen further on out of the Route headers.
     pub(super) fn cut(&self, packet: &Packet<'a>, extra: usize, edit: &mut Edit) {
+        if extra > 0 || self.last_is_uri {
+            return self.cut_around(packet, extra, edit);
+        }
+        for header in packet.all(HeaderName::Route) {
+            match self.kept {
+                Some((line, at)) if line == header.line_range().start => {
+                    edit.remove(header.value_range().start..at);
+                    return;
+                }
+                _ => edit.remove(header.line_range()),
+            }
+        }
+    }
+
+    /// The same where a strict router is before or behind us: the last value goes too, or one more at the top.
+    fn cut_around(&self, packet: &Packet<'a>, extra: usize, edit: &mut Edit) {
         let mut top = self.popped + extra;
         let total = routes(packet).count();
         let last = self.last_is_uri.then(|| total - 1);

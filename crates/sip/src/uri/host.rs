@@ -159,30 +159,30 @@ fn three_colons(head: &str, tail: &str) -> Option<Ipv6Addr> {
 /// how many octets they take; what follows is not looked at.
 #[inline]
 fn v4(text: &[u8]) -> (Option<Ipv4Addr>, usize) {
-    let mut address = 0u32;
+    let (mut address, mut part, mut dots) = (0u32, 0u32, 0);
+    // Where the part that is being read starts.
+    let mut from = 0;
     let mut at = 0;
-    for dots in 0..4 {
-        if dots > 0 {
-            if text.get(at) != Some(&b'.') {
-                return (None, at);
+    for b in text {
+        let digit = b.wrapping_sub(b'0');
+        if digit < 10 {
+            if at - from == 3 {
+                break;
             }
-            at += 1;
+            part = part * 10 + u32::from(digit);
+        } else {
+            if *b != b'.' || at == from || part > 255 || dots == 3 {
+                break;
+            }
+            address = address << 8 | part;
+            part = 0;
+            dots += 1;
+            from = at + 1;
         }
-        let mut value = 0u32;
-        let mut digits = 0;
-        while digits < 3
-            && let Some(b) = text.get(at)
-            && let digit = b.wrapping_sub(b'0')
-            && digit < 10
-        {
-            value = value * 10 + u32::from(digit);
-            digits += 1;
-            at += 1;
-        }
-        if digits == 0 || value > 255 {
-            return (None, at);
-        }
-        address = address << 8 | value;
+        at += 1;
     }
-    (Some(Ipv4Addr::from_bits(address)), at)
+    if dots != 3 || at == from || part > 255 {
+        return (None, at);
+    }
+    (Some(Ipv4Addr::from_bits(address << 8 | part)), at)
 }

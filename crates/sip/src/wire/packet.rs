@@ -151,6 +151,14 @@ impl<'a> Packet<'a> {
         self.index.seen & bit(name) != 0
     }
 
+    /// Whether the header may hold more than one value: on several lines, or with a comma in it.
+    pub fn has_many(&self, name: HeaderName) -> bool {
+        self.index.repeated & bit(name) != 0
+            || self
+                .value(name)
+                .is_some_and(|value| memchr::memchr(b',', value).is_some())
+    }
+
     /// All header lines, top down.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
         let bytes = self.bytes;

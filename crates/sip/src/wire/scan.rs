@@ -312,28 +312,23 @@ fn scan_headers(bytes: &[u8], mut at: usize, index: &mut Index) -> Result<usize,
 
 fn add_line(bytes: &[u8], at: usize, end: usize, next: usize, index: &mut Index) {
     let line = &bytes[at..end];
-    let Some(colon) = memchr(b':', line) else {
+    let named = line.iter().take_while(|b| is_token(**b)).count();
+    let (name, rest) = line.split_at(named);
+    let (Some((b':', raw)), Ok(name_len @ 1..)) = (
+        rest.trim_ascii_start().split_first(),
+        u16::try_from(name.len()),
+    ) else {
         index.note(Defect::HeaderLine);
         return;
     };
-    let name = line[..colon].trim_ascii_end();
-    let Ok(name_len) = u16::try_from(name.len()) else {
-        index.note(Defect::HeaderLine);
-        return;
-    };
-    if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
-        index.note(Defect::HeaderLine);
-        return;
-    }
-    let raw = &line[colon + 1..];
-    let lead = raw.len() - raw.trim_ascii_start().len();
-    let value = at + colon + 1 + lead;
+    let value = raw.trim_ascii_start();
+    let value_at = end - value.len();
     index.push(Slot {
         name: HeaderName::from_bytes(name),
         name_len,
         line: at as u32,
-        value: value as u32,
-        value_end: (value + raw.trim_ascii().len()) as u32,
+        value: value_at as u32,
+        value_end: (value_at + value.trim_ascii_end().len()) as u32,
         end: next as u32,
     });
 }

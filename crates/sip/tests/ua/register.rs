@@ -205,6 +205,20 @@ fn a_challenge_is_answered_and_the_nonce_serves_again() {
 }
 
 #[test]
+fn a_server_that_forgot_its_nonces_does_not_cost_the_registration() {
+    let (mut world, alice, server) = world("secret");
+    register(&mut world, alice, 60);
+    registered(&mut world);
+    // It does not say that the nonce is stale, but the password was right before.
+    server.borrow_mut().nonces = Nonces::new(&[8; 32], Time::ZERO, Duration::from_secs(300));
+    assert_eq!(registered(&mut world).0, 60);
+    assert_eq!(
+        (world.count("REGISTER"), world.count("401 REGISTER")),
+        (4, 2)
+    );
+}
+
+#[test]
 fn calls_are_challenged_apart_and_take_the_service_route() {
     let (mut world, alice, _server) = world("secret");
     register(&mut world, alice, 3600);

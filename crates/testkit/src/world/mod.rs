@@ -20,8 +20,8 @@ use sip::wire::{Index, Packet};
 
 pub use link::Link;
 use nat::Nat;
-use node::{Kind, Node};
 pub use node::{Arrival, NodeId, Peer};
+use node::{Kind, Node};
 use streams::Streams;
 
 use crate::message::Message;
@@ -64,11 +64,30 @@ pub struct Seen {
 }
 
 enum Happening {
-    Datagram { to: NodeId, flow: Flow, bytes: Bytes },
-    Segment { connection: ConnectionId, end: usize, bytes: Bytes },
-    Undeliverable { node: NodeId, flow: Flow },
-    Answer { node: NodeId, id: QueryId, answer: Answer },
-    Send { peer: NodeId, flow: Flow, bytes: Bytes },
+    Datagram {
+        to: NodeId,
+        flow: Flow,
+        bytes: Bytes,
+    },
+    Segment {
+        connection: ConnectionId,
+        end: usize,
+        bytes: Bytes,
+    },
+    Undeliverable {
+        node: NodeId,
+        flow: Flow,
+    },
+    Answer {
+        node: NodeId,
+        id: QueryId,
+        answer: Answer,
+    },
+    Send {
+        peer: NodeId,
+        flow: Flow,
+        bytes: Bytes,
+    },
 }
 
 impl World {
@@ -140,7 +159,10 @@ impl World {
 
     fn add(&mut self, kind: Kind, places: &[&str]) -> NodeId {
         let id = NodeId(self.nodes.len());
-        self.nodes.push(Node { kind, silent: false });
+        self.nodes.push(Node {
+            kind,
+            silent: false,
+        });
         for place in places {
             let before = self.places.insert(place_of(place), id);
             assert!(before.is_none(), "{place} is taken");
@@ -206,7 +228,13 @@ impl World {
 
     /// A peer sends a message on a flow: its own address, where to, and over which connection.
     pub fn send(&mut self, peer: NodeId, flow: Flow, bytes: impl Into<Bytes>) {
-        self.transmit(peer, Transmit { flow, bytes: bytes.into() });
+        self.transmit(
+            peer,
+            Transmit {
+                flow,
+                bytes: bytes.into(),
+            },
+        );
     }
 
     /// A peer sends a message from one place to another: `udp:10.0.0.1:5060`, `10.0.0.2:5060`.
@@ -274,7 +302,10 @@ impl World {
             self.happen(happening);
             return;
         }
-        let woken = self.nodes.iter().position(|n| n.wake().is_some_and(|w| w <= at));
+        let woken = self
+            .nodes
+            .iter()
+            .position(|n| n.wake().is_some_and(|w| w <= at));
         if let Some(index) = woken {
             self.input(NodeId(index), Input::Timeout);
         }
@@ -288,7 +319,11 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Datagram { to, flow, bytes } => self.arrive(to, flow, bytes),
-            Happening::Segment { connection, end, bytes } => {
+            Happening::Segment {
+                connection,
+                end,
+                bytes,
+            } => {
                 self.segment(connection, end, &bytes);
             }
             Happening::Undeliverable { node, flow } => {
@@ -322,7 +357,14 @@ impl World {
         };
         peer.inbox.push(arrival);
         for (after, bytes) in answers {
-            self.schedule(at + after, Happening::Send { peer: node, flow, bytes });
+            self.schedule(
+                at + after,
+                Happening::Send {
+                    peer: node,
+                    flow,
+                    bytes,
+                },
+            );
         }
     }
 
@@ -335,7 +377,10 @@ impl World {
     }
 
     fn run_endpoint<R>(&mut self, node: NodeId, f: impl FnOnce(&mut Endpoint) -> R) -> R {
-        let Kind::Endpoint { endpoint, policy, .. } = &mut self.nodes[node.0].kind else {
+        let Kind::Endpoint {
+            endpoint, policy, ..
+        } = &mut self.nodes[node.0].kind
+        else {
             panic!("not an endpoint");
         };
         let mut endpoint = endpoint.take().expect("an endpoint does not call itself");
@@ -407,7 +452,14 @@ impl World {
             .map(|delay| {
                 let at = self.now + delay;
                 let bytes = bytes.clone();
-                self.schedule(at, Happening::Datagram { to, flow: there, bytes });
+                self.schedule(
+                    at,
+                    Happening::Datagram {
+                        to,
+                        flow: there,
+                        bytes,
+                    },
+                );
                 at
             })
             .collect()

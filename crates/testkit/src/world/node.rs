@@ -3,10 +3,10 @@
 use core::time::Duration;
 
 use bytes::Bytes;
+use sip::Endpoint;
 use sip::endpoint::Event;
 use sip::flow::Flow;
 use sip::time::Time;
-use sip::Endpoint;
 
 use crate::message::Message;
 

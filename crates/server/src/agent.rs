@@ -1,0 +1,109 @@
+//! Calls that this server answers itself: its services.
+
+use std::net::IpAddr;
+
+use sip::Endpoint;
+use sip::message::StatusCode;
+use sip::time::Time;
+use sip::transaction::ServerId;
+use sip::ua::{CallId, Event};
+
+use crate::core::Core;
+use crate::services::{CallKey, Refused, Service};
+
+impl Core {
+    /// The user agent answers a request that is for the server itself, like OPTIONS, or for a service.
+    pub(crate) fn hand_to_agent(&mut self, now: Time, endpoint: &mut Endpoint, id: ServerId) {
+        let (agent, tx) = endpoint.agent();
+        agent.accept_request(now, tx, id, None);
+    }
+
+    /// The user agent has something to say.
+    pub(crate) fn on_agent(&mut self, now: Time, endpoint: &mut Endpoint, event: Event) {
+        match event {
+            Event::Incoming {
+                call,
+                offer,
+                flow,
+                request,
+                ..
+            } => {
+                let service = self.service_of(request.packet().request_uri());
+                let address = flow.local.ip();
+                self.on_incoming(now, endpoint, call, service, address, offer.as_deref());
+            }
+            Event::Acknowledged {
+                call,
+                body: Some(answer),
+            } => {
+                if let Some(key) = self.calls.get(&call).copied()
+                    && self.shared.services.answered(key, Some(&answer)).is_err()
+                {
+                    self.hang_up(now, endpoint, key);
+                }
+            }
+            Event::Reoffered { call, offer } => {
+                if let Some(key) = self.calls.get(&call) {
+                    let outcome = self.shared.services.reoffer(*key, offer.as_deref());
+                    decide(now, endpoint, call, outcome);
+                }
+            }
+            Event::Ended { call, .. } => {
+                if let Some(key) = self.calls.remove(&call) {
+                    self.shared.services.close(key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_incoming(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        call: CallId,
+        service: Option<Service>,
+        address: IpAddr,
+        offer: Option<&[u8]>,
+    ) {
+        let Some(service) = service else {
+            let refused = Refused {
+                status: 404,
+                reason: StatusCode(404).reason().to_owned(),
+            };
+            decide(now, endpoint, call, Err(refused));
+            return;
+        };
+        let key = CallKey(((self.shard as u64) << 56) | (call.as_u64() & ((1 << 56) - 1)));
+        let outcome = self.shared.services.open(key, service, address, offer);
+        if outcome.is_ok() {
+            self.calls.insert(call, key);
+        }
+        decide(now, endpoint, call, outcome);
+    }
+
+    /// Ends a call of a service.
+    pub(crate) fn hang_up(&mut self, now: Time, endpoint: &mut Endpoint, key: CallKey) {
+        let found = self.calls.iter().find(|(_, k)| **k == key);
+        if let Some(call) = found.map(|(call, _)| *call) {
+            let (agent, tx) = endpoint.agent();
+            // A call that is over already needs no end.
+            let _ = agent.hang_up(now, tx, call);
+        }
+    }
+}
+
+/// Accepts what the services accept, and refuses what they refuse.
+fn decide(now: Time, endpoint: &mut Endpoint, call: CallId, outcome: Result<Vec<u8>, Refused>) {
+    let (agent, tx) = endpoint.agent();
+    let done = match outcome {
+        Ok(description) => agent.accept(now, tx, call, &description),
+        Err(refused) => {
+            let status = StatusCode(refused.status);
+            agent.reject(now, tx, call, status, Some(&refused.reason))
+        }
+    };
+    if let Err(error) = done {
+        tracing::debug!(%error, "a call ended before its answer");
+    }
+}

@@ -1,0 +1,79 @@
+//! The settings of a server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use sip::flow::Transport;
+use sip::registrar::Limits;
+
+/// Everything a server is told when it starts. The defaults need nothing.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where accounts and bindings are kept.
+    pub data: PathBuf,
+    /// The domains served; the first is the default, and this host's addresses mean it too.
+    pub domains: Vec<String>,
+    /// What to listen on; an unspecified address stands for every address of this host.
+    pub listen: Vec<(Transport, SocketAddr)>,
+    /// The host that peers are told instead of the address bound, behind address translation.
+    pub advertised_host: Option<String>,
+    /// Which requests have to be authenticated.
+    pub authentication: Authentication,
+    /// Whether callers are told where to go (302) instead of being put through; for all domains.
+    pub redirect: bool,
+    /// Domains that redirect whatever [`Config::redirect`] says.
+    pub redirect_domains: Vec<String>,
+    /// The bounds of registrations.
+    pub registration: Limits,
+    /// Worker threads; 0 for as many as there are processors.
+    pub workers: usize,
+    /// The lowest and the highest port for media of the server's own services.
+    pub media_ports: (u16, u16),
+    /// Whether `sip:echo@…` and `sip:tone@…` are answered here.
+    pub services: bool,
+}
+
+impl Config {
+    /// The defaults, with data kept in `data` and serving `domain`.
+    pub fn new(data: PathBuf, domain: String) -> Config {
+        Config {
+            data,
+            domains: vec![domain],
+            listen: Vec::new(),
+            advertised_host: None,
+            authentication: Authentication::default(),
+            redirect: false,
+            redirect_domains: Vec::new(),
+            registration: Limits::default(),
+            workers: 0,
+            media_ports: (16_384, 32_767),
+            services: true,
+        }
+    }
+}
+
+/// Which requests have to show who sends them (RFC 3261 §22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    /// REGISTER is answered with 401 until it does.
+    pub register: bool,
+    /// INVITE and the other requests that users of our domains begin something with, with 407.
+    pub invite: bool,
+}
+
+impl Default for Authentication {
+    fn default() -> Self {
+        Authentication {
+            register: true,
+            invite: true,
+        }
+    }
+}
+
+impl Authentication {
+    /// Nothing has to be authenticated.
+    pub const NONE: Authentication = Authentication {
+        register: false,
+        invite: false,
+    };
+}

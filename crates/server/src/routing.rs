@@ -1,0 +1,220 @@
+//! Where a request goes (RFC 3261 §16.5).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sip::Endpoint;
+use sip::header::{HeaderName, NameAddr};
+use sip::message::{Method, StatusCode};
+use sip::proxy::{Forward, Target};
+use sip::registrar::Binding;
+use sip::respond::Reply;
+use sip::time::Time;
+use sip::transaction::ServerId;
+use sip::uri::{Scheme, Uri};
+
+use crate::accounts::unix_millis;
+use crate::authenticate::{Asker, authenticate};
+use crate::core::Core;
+use crate::services::Service;
+
+/// Where a request goes.
+enum Route {
+    /// To these contacts of a user of ours.
+    User(Arc<[Binding]>),
+    /// To a service of this server.
+    Service,
+    /// This server itself is meant.
+    Server,
+    /// To a user of ours who is nowhere.
+    Away,
+    /// To nobody that we know.
+    Nobody,
+    /// To another domain.
+    Elsewhere,
+}
+
+/// What routing has to know of a request.
+struct Facts {
+    method: Method,
+    in_dialog: bool,
+    /// The caller, when it claims to be a user of ours.
+    caller: Option<String>,
+    route: Route,
+    redirects: bool,
+}
+
+impl Core {
+    /// A request that is neither REGISTER nor in a dialog of our own.
+    pub(crate) fn on_routable(&mut self, now: Time, endpoint: &mut Endpoint, id: ServerId) {
+        let Some(facts) = self.facts(endpoint, id) else {
+            endpoint.respond(id, &Reply::new(StatusCode(400)));
+            return;
+        };
+        if self.must_authenticate(&facts) {
+            let Some(caller) = &facts.caller else {
+                return;
+            };
+            let (nonces, accounts) = (&self.shared.nonces, &self.shared.accounts);
+            if !authenticate(now, endpoint, id, Asker::Proxy, caller, nonces, accounts) {
+                return;
+            }
+        }
+        match facts.route {
+            Route::Server if facts.in_dialog => answer(endpoint, id, 481),
+            Route::Service if facts.in_dialog => answer(endpoint, id, 481),
+            Route::Server | Route::Service => self.hand_to_agent(now, endpoint, id),
+            Route::User(bindings) if facts.redirects => redirect(endpoint, id, &bindings),
+            Route::User(bindings) => {
+                let forward = Forward {
+                    targets: targets(&bindings),
+                    record_route: makes_dialog(facts.method),
+                };
+                endpoint.forward(id, forward);
+            }
+            Route::Away => answer(endpoint, id, 480),
+            Route::Nobody if facts.in_dialog => answer(endpoint, id, 481),
+            Route::Nobody => answer(endpoint, id, 404),
+            Route::Elsewhere if facts.caller.is_none() && !self.is_open() => {
+                let reply = Reply::new(StatusCode(403)).reason("Relaying Denied");
+                endpoint.respond(id, &reply);
+            }
+            Route::Elsewhere => {
+                let forward = Forward {
+                    targets: vec![Target::default()],
+                    record_route: makes_dialog(facts.method),
+                };
+                endpoint.forward(id, forward);
+            }
+        }
+    }
+
+    /// Nobody has to say who they are, so nobody is kept from calling elsewhere.
+    fn is_open(&self) -> bool {
+        !self.shared.config.authentication.invite
+    }
+
+    /// Users of our domains prove that they are who they say when they begin something.
+    fn must_authenticate(&self, facts: &Facts) -> bool {
+        self.shared.config.authentication.invite
+            && facts.caller.is_some()
+            && !facts.in_dialog
+            && !matches!(facts.method, Method::Ack | Method::Cancel)
+            && !(facts.method == Method::Options && matches!(facts.route, Route::Server))
+    }
+
+    fn facts(&self, endpoint: &Endpoint, id: ServerId) -> Option<Facts> {
+        let packet = endpoint.request(id)?;
+        let uri = Uri::parse(packet.request_uri()).ok()?;
+        let from = NameAddr::parse(packet.value(HeaderName::From)?).ok()?;
+        let to = NameAddr::parse(packet.value(HeaderName::To)?).ok()?;
+        let has_route = packet
+            .all(HeaderName::Route)
+            .flat_map(|h| NameAddr::parse_list(h.value()))
+            .map_while(Result::ok)
+            .any(|r| !endpoint.own_names().is_self(&r.uri.host, r.uri.port));
+        let route = if has_route {
+            Route::Elsewhere
+        } else {
+            self.route(endpoint, &uri)
+        };
+        let domain = self.shared.domains.of(&uri.host);
+        let redirects = self.shared.config.redirect
+            || domain.is_some_and(|d| {
+                let listed = &self.shared.config.redirect_domains;
+                listed.iter().any(|r| r.eq_ignore_ascii_case(d))
+            });
+        Some(Facts {
+            method: packet.method().unwrap_or(Method::Extension),
+            in_dialog: to.tag().is_some(),
+            caller: self.shared.domains.address_of_record(&from.uri),
+            route,
+            redirects,
+        })
+    }
+
+    /// The service that a Request-URI means.
+    pub(crate) fn service_of(&self, uri: &[u8]) -> Option<Service> {
+        let uri = Uri::parse(uri).ok()?;
+        let aor = self.shared.domains.address_of_record(&uri)?;
+        let (user, _) = aor.rsplit_once('@')?;
+        Service::of_user(user.as_bytes())
+    }
+
+    fn route(&self, endpoint: &Endpoint, uri: &Uri<'_>) -> Route {
+        let aor = match uri.scheme {
+            // A number without a domain is one of the default domain.
+            Scheme::Tel => {
+                let number = uri.user.unwrap_or_default();
+                let domain = self.shared.domains.default_name();
+                Some(format!("{}@{domain}", String::from_utf8_lossy(number)))
+            }
+            _ if !endpoint.own_names().is_responsible(uri) => return Route::Elsewhere,
+            _ => self.shared.domains.address_of_record(uri),
+        };
+        let Some(aor) = aor else {
+            return if uri.user.is_none() {
+                Route::Server
+            } else {
+                Route::Nobody
+            };
+        };
+        if let Some(bindings) = self.shared.location.find(&aor) {
+            let now = unix_millis();
+            if bindings.iter().any(|b| b.expires_at > now) {
+                return Route::User(bindings);
+            }
+        }
+        let user = aor.rsplit_once('@').map_or("", |(user, _)| user);
+        if self.shared.config.services && Service::of_user(user.as_bytes()).is_some() {
+            return Route::Service;
+        }
+        if self.shared.accounts.find(&aor).is_some() {
+            Route::Away
+        } else {
+            Route::Nobody
+        }
+    }
+}
+
+fn answer(endpoint: &mut Endpoint, id: ServerId, code: u16) {
+    endpoint.respond(id, &Reply::new(StatusCode(code)));
+}
+
+/// Requests that make dialogs, in which later requests should pass here too.
+const fn makes_dialog(method: Method) -> bool {
+    matches!(method, Method::Invite | Method::Subscribe | Method::Refer)
+}
+
+/// The contacts as targets: by q, of equal ones the youngest first.
+fn targets(bindings: &[Binding]) -> Vec<Target> {
+    let now = unix_millis();
+    let mut live: Vec<&Binding> = bindings.iter().filter(|b| b.expires_at > now).collect();
+    live.sort_by_key(|b| core::cmp::Reverse((b.q, b.registered_at)));
+    live.iter()
+        .map(|b| Target {
+            uri: Some(Bytes::copy_from_slice(b.contact.as_bytes())),
+            q: b.q,
+            routes: b.path.clone(),
+            flow: b.reachable_flow(),
+        })
+        .collect()
+}
+
+/// 302 with the contacts (RFC 3261 §8.3, §13.3.1.2).
+fn redirect(endpoint: &mut Endpoint, id: ServerId, bindings: &[Binding]) {
+    let now = unix_millis();
+    let contacts: Vec<String> = bindings
+        .iter()
+        .filter(|b| b.expires_at > now)
+        .map(|b| {
+            let q = f64::from(b.q) / 1000.0;
+            format!("<{}>;q={q:.3}", b.contact)
+        })
+        .collect();
+    let mut reply = Reply::new(StatusCode(302));
+    for contact in &contacts {
+        reply.headers.push(("Contact", contact));
+    }
+    endpoint.respond(id, &reply);
+}

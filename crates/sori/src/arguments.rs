@@ -1,0 +1,192 @@
+//! Arguments that several commands share.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source};
+
+use crate::exit::{Exit, Failure};
+use crate::{password, trace};
+
+/// Whose phone it is and how it reaches its server.
+#[derive(Debug, Args)]
+pub struct Line {
+    /// Whose phone it is
+    #[arg(long, short, value_name = "USER@DOMAIN", value_parser = Name::from_str)]
+    pub account: Name,
+    /// The server that all requests go through [default: found by the domain's DNS records]
+    #[arg(long, value_name = "udp|tcp:HOST:PORT", value_parser = Server::from_str)]
+    pub proxy: Option<Server>,
+    /// Read the password from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Use this local port for SIP [default: any free one]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How things are told.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Print one JSON object a line for everything that happens
+    #[arg(long)]
+    pub json: bool,
+    /// Show every SIP message on standard error
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// What is said and what becomes of what is heard.
+#[derive(Debug, Args)]
+pub struct Voice {
+    /// Play this WAV file to the other side, once
+    #[arg(long, value_name = "FILE.wav")]
+    pub play: Option<PathBuf>,
+    /// Record the other side to this WAV file
+    #[arg(long, value_name = "FILE.wav")]
+    pub record: Option<PathBuf>,
+    /// Codecs in the order of preference
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_codec, default_value = "pcmu,pcma")]
+    pub codec: Vec<CodecKind>,
+}
+
+impl Line {
+    /// The settings of the phone, with its password.
+    ///
+    /// # Errors
+    /// A wrong password file, or no way to ask.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        let password =
+            password::of_account(&self.account.to_string(), self.password_file.as_deref())
+                .map_err(|message| Failure::new(Exit::Usage, message, ""))?;
+        Ok(Settings {
+            password,
+            server: self.proxy.clone(),
+            port: self.port,
+            tap: self.output.tap(),
+            ..Settings::new(self.account.clone())
+        })
+    }
+
+    /// The server as a person knows it.
+    pub fn server(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.to_string(),
+            None => self.account.domain.clone(),
+        }
+    }
+}
+
+impl Output {
+    /// What shows the messages, if they are to be shown.
+    pub fn tap(&self) -> Option<Arc<dyn net::Tap>> {
+        self.verbose
+            .then(|| Arc::new(trace::Trace) as Arc<dyn net::Tap>)
+    }
+}
+
+impl Voice {
+    /// Opens the files; those of a later call get its number in the name of the recording.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub fn open(&self, call: u32) -> Result<Sound, Failure> {
+        let wrong = |error: phone::SoundError| Failure::new(Exit::Sound, error.to_string(), "");
+        let source = match &self.play {
+            Some(path) => Source::file(path).map_err(wrong)?,
+            None => Source::Silence,
+        };
+        let recorder = match &self.record {
+            Some(path) => Some(Recorder::create(&numbered(path, call)).map_err(wrong)?),
+            None => None,
+        };
+        Ok(Sound {
+            source,
+            recorder,
+            keys: String::new(),
+        })
+    }
+}
+
+/// `x.wav` for the first call, `x-2.wav` for the second.
+fn numbered(path: &std::path::Path, call: u32) -> PathBuf {
+    if call < 2 {
+        return path.to_owned();
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut name = format!("{stem}-{call}");
+    if let Some(extension) = path.extension() {
+        name.push('.');
+        name.push_str(&extension.to_string_lossy());
+    }
+    path.with_file_name(name)
+}
+
+/// Seconds, whole or not.
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "it has to be a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if seconds > 0.0 && seconds < 1e9 => Ok(duration),
+        _ => Err("it has to be a number of seconds above 0".to_owned()),
+    }
+}
+
+/// Telephone keys and commas.
+pub fn parse_keys(text: &str) -> Result<String, String> {
+    let keys: String = text.chars().map(|c| c.to_ascii_uppercase()).collect();
+    match keys
+        .chars()
+        .find(|c| *c != ',' && phone::dtmf_code(*c).is_none())
+    {
+        Some(wrong) => Err(format!(
+            "'{}' is no telephone key: 0-9, *, #, A-D, and ',' for a pause of a second",
+            wrong.escape_debug()
+        )),
+        None if keys.len() > 255 => Err("more than 255 keys".to_owned()),
+        None => Ok(keys),
+    }
+}
+
+fn parse_codec(text: &str) -> Result<CodecKind, String> {
+    let known = || {
+        let names = CodecKind::ALL.map(|c| c.encoding_name().to_ascii_lowercase());
+        format!("codecs are {}", names.join(", "))
+    };
+    CodecKind::ALL
+        .into_iter()
+        .find(|c| c.encoding_name().eq_ignore_ascii_case(text))
+        .ok_or_else(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn seconds_and_keys() {
+        assert_eq!(parse_seconds("2.5"), Ok(Duration::from_millis(2500)));
+        for bad in ["", "x", "0", "-1", "inf", "NaN", "1e99"] {
+            assert!(parse_seconds(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_keys("12,*#d"), Ok("12,*#D".to_owned()));
+        assert!(parse_keys("1x").unwrap_err().contains("'X'"));
+        assert!(parse_keys(&"1".repeat(256)).is_err());
+        assert_eq!(parse_codec("PCMA"), Ok(CodecKind::Pcma));
+        assert_eq!(parse_codec("mp3"), Err("codecs are pcmu, pcma".to_owned()));
+    }
+
+    #[test]
+    fn recordings_of_later_calls_have_names_of_their_own() {
+        assert_eq!(numbered(Path::new("a/x.wav"), 1), Path::new("a/x.wav"));
+        assert_eq!(numbered(Path::new("a/x.wav"), 2), Path::new("a/x-2.wav"));
+        assert_eq!(numbered(Path::new("x"), 10), Path::new("x-10"));
+    }
+}

@@ -1,0 +1,55 @@
+//! Where settings and data are, and the file of `sori serve --config`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The settings of `sori serve` in a TOML file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServeFile {
+    /// The data directory.
+    pub data: Option<PathBuf>,
+    /// The domains served.
+    pub domains: Vec<String>,
+    /// Addresses, as on the command line.
+    pub sip: Vec<String>,
+    /// What has to be authenticated.
+    pub auth: Option<Vec<String>>,
+    /// 302 instead of putting callers through.
+    pub redirect: bool,
+    /// Domains that redirect.
+    pub redirect_domains: Vec<String>,
+    /// The host that peers are told.
+    pub advertise: Option<String>,
+    /// Worker threads.
+    pub workers: Option<usize>,
+}
+
+impl ServeFile {
+    /// Reads the file; an error says where it is wrong.
+    pub fn read(path: &Path) -> Result<ServeFile, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        toml::from_str(&text).map_err(|error| format!("{} is not right: {error}", path.display()))
+    }
+}
+
+/// The user's data directory: `SORI_DATA`, else what the system's conventions say.
+pub fn data_dir() -> Result<PathBuf, String> {
+    if let Some(dir) = std::env::var_os("SORI_DATA").filter(|d| !d.is_empty()) {
+        return Ok(PathBuf::from(dir));
+    }
+    let base = if cfg!(windows) {
+        std::env::var_os("LOCALAPPDATA").map(PathBuf::from)
+    } else if cfg!(target_os = "macos") {
+        std::env::home_dir().map(|home| home.join("Library/Application Support"))
+    } else {
+        std::env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+            .or_else(|| std::env::home_dir().map(|home| home.join(".local/share")))
+    };
+    base.map(|base| base.join("sori"))
+        .ok_or_else(|| "cannot tell where to keep data: name a directory with --data".into())
+}

@@ -1,0 +1,314 @@
+//! `sori serve`: the SIP server.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use server::{Authentication, Config, Server};
+use sip::flow::Transport;
+
+use crate::config::ServeFile;
+
+/// How long calls of the server's own services may take to end when it stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Run the SIP server: registrar, proxy, and the services echo and tone.
+///
+/// Needs no configuration: it serves the domain of this host on UDP and TCP port 5060 and keeps accounts and
+/// registrations in your data directory. Stop it with Ctrl-C.
+#[derive(Debug, ClapArgs)]
+#[command(after_long_help = "\
+Examples:
+  sori serve                                         everything at its default
+  sori serve --domain example.org --sip udp:0.0.0.0:5060 --sip tcp:0.0.0.0:5060
+  sori serve --data /tmp/try --sip udp:127.0.0.1:5070 --auth none
+
+The same settings can stand in a TOML file (--config); what is given here wins:
+  data = \"/var/lib/sori\"
+  domains = [\"example.org\"]
+  sip = [\"udp:0.0.0.0:5060\", \"tcp:0.0.0.0:5060\"]
+  auth = [\"register\", \"invite\"]
+  redirect = false")]
+pub struct Args {
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keep accounts and registrations in this directory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Serve this domain; may be given again, the first one is the default [default: this host's name]
+    #[arg(long = "domain", value_name = "NAME")]
+    domains: Vec<String>,
+    /// Listen on this address, as udp:ADDR:PORT or tcp:ADDR:PORT; may be given again
+    /// [default: port 5060 of all addresses, UDP and TCP]
+    #[arg(long = "sip", value_name = "TRANSPORT:ADDR:PORT", value_parser = parse_listen)]
+    sip: Vec<(Transport, SocketAddr)>,
+    /// What has to be authenticated: register, invite, both (register,invite), or none [default: register,invite]
+    #[arg(long, value_name = "WHAT", value_parser = parse_auth)]
+    auth: Option<Authentication>,
+    /// Tell callers where to go (302) instead of putting them through
+    #[arg(long)]
+    redirect: bool,
+    /// Redirect for this domain only; may be given again
+    #[arg(long = "redirect-domain", value_name = "NAME")]
+    redirect_domains: Vec<String>,
+    /// Name this host to peers instead of the address bound (behind address translation)
+    #[arg(long, value_name = "HOST")]
+    advertise: Option<String>,
+    /// Ports for the sound of echo and tone, as LOW-HIGH [default: 16384-32767]
+    #[arg(long, value_name = "LOW-HIGH", value_parser = parse_ports)]
+    media_ports: Option<(u16, u16)>,
+    /// Threads that work on messages [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+/// Reads `udp:ADDR:PORT`, `tcp:ADDR:PORT`; IPv6 addresses stand in brackets.
+pub fn parse_listen(text: &str) -> Result<(Transport, SocketAddr), String> {
+    let shape =
+        "write it as udp:ADDR:PORT or tcp:ADDR:PORT, for example udp:0.0.0.0:5060 or tcp:[::]:5060";
+    let (transport, address) = text.split_once(':').ok_or(shape)?;
+    let transport = match transport.to_ascii_lowercase().as_str() {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        other => {
+            return Err(format!(
+                "{other} is not a transport that works here; {shape}"
+            ));
+        }
+    };
+    let address = match address.parse::<SocketAddr>() {
+        Ok(address) => address,
+        Err(_) => {
+            let ip: IpAddr = address
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .parse()
+                .map_err(|_| format!("{address} is not an address with a port; {shape}"))?;
+            SocketAddr::new(ip, 5060)
+        }
+    };
+    Ok((transport, address))
+}
+
+/// Reads `register`, `invite`, `register,invite` or `none`.
+pub fn parse_auth(text: &str) -> Result<Authentication, String> {
+    let mut auth = Authentication::NONE;
+    for word in text.split(',').map(str::trim) {
+        match word {
+            "none" if text.trim() == "none" => return Ok(Authentication::NONE),
+            "register" => auth.register = true,
+            "invite" => auth.invite = true,
+            _ => {
+                return Err(format!(
+                    "\"{word}\" is not one of register, invite; or none alone"
+                ));
+            }
+        }
+    }
+    Ok(auth)
+}
+
+fn parse_ports(text: &str) -> Result<(u16, u16), String> {
+    let shape = "write it as LOW-HIGH, for example 16384-32767";
+    let (low, high) = text.split_once('-').ok_or(shape)?;
+    let low: u16 = low.trim().parse().map_err(|_| shape)?;
+    let high: u16 = high.trim().parse().map_err(|_| shape)?;
+    if low < 1024 || high <= low {
+        return Err("the lower port must be at least 1024 and below the higher one".into());
+    }
+    Ok((low, high))
+}
+
+/// Runs the server until it is told to stop.
+pub fn run(args: Args) -> ExitCode {
+    let file = match args.config.as_deref().map(ServeFile::read).transpose() {
+        Ok(file) => file.unwrap_or_default(),
+        Err(message) => {
+            eprintln!("sori serve: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    let config = match settings(args, file) {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("sori serve: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    let stop = match crate::signals::stop_requested() {
+        Ok(stop) => stop,
+        Err(error) => {
+            eprintln!("sori serve: cannot listen for Ctrl-C: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let data = config.data.clone();
+    let server = match Server::start(config) {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("sori serve: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    announce(&server, &data);
+    while server.is_running() {
+        if stop.recv_timeout(Duration::from_secs(1)).is_ok() {
+            break;
+        }
+    }
+    let healthy = server.is_running();
+    eprintln!("stopping");
+    server.stop(GRACE);
+    if healthy {
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("sori serve: a worker thread failed; the messages above say why");
+        ExitCode::FAILURE
+    }
+}
+
+fn settings(args: Args, file: ServeFile) -> Result<Config, String> {
+    let data = match args.data.or(file.data) {
+        Some(data) => data,
+        None => crate::config::data_dir()?,
+    };
+    let mut domains = if args.domains.is_empty() {
+        file.domains
+    } else {
+        args.domains
+    };
+    if domains.is_empty() {
+        domains.push(server::domain_of_host());
+    }
+    let mut config = Config::new(data, String::new());
+    config.domains = domains;
+    config.listen = args.sip;
+    if config.listen.is_empty() {
+        for text in &file.sip {
+            config.listen.push(parse_listen(text)?);
+        }
+    }
+    if config.listen.is_empty() {
+        config.listen = everywhere();
+    }
+    config.authentication = match (args.auth, file.auth) {
+        (Some(auth), _) => auth,
+        (None, Some(words)) => parse_auth(&words.join(","))?,
+        (None, None) => Authentication::default(),
+    };
+    config.redirect = args.redirect || file.redirect;
+    config.redirect_domains = file.redirect_domains;
+    config.redirect_domains.extend(args.redirect_domains);
+    config.advertised_host = args.advertise.or(file.advertise);
+    if let Some(ports) = args.media_ports {
+        config.media_ports = ports;
+    }
+    config.workers = args.workers.or(file.workers).unwrap_or(0);
+    Ok(config)
+}
+
+/// Port 5060 of all addresses; IPv6 only where this host has it.
+fn everywhere() -> Vec<(Transport, SocketAddr)> {
+    let has_v6 = std::net::UdpSocket::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let mut all = Vec::new();
+    for transport in [Transport::Udp, Transport::Tcp] {
+        all.push((transport, SocketAddr::from(([0, 0, 0, 0], 5060))));
+        if has_v6 {
+            all.push((
+                transport,
+                SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 5060)),
+            ));
+        }
+    }
+    all
+}
+
+/// Says what the server listens on and how to place the first call.
+fn announce(server: &Server, data: &Path) {
+    let mut out = std::io::stdout().lock();
+    let domain = server.default_domain();
+    let snapshot = server.snapshot();
+    let mut text = format!(
+        "sori {} serves {domain}\n  data      {}\n  accounts  {}, registrations {}\n",
+        env!("CARGO_PKG_VERSION"),
+        data.display(),
+        snapshot.accounts,
+        snapshot.bindings,
+    );
+    for listener in server.listeners() {
+        text.push_str(&format!(
+            "  listening {}:{}\n",
+            listener.transport.param(),
+            listener.local
+        ));
+    }
+    text.push_str(&first_call(server, data));
+    // Nobody reads it when standard output is closed, and the server serves all the same.
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// The commands of a first call, ready to be pasted.
+fn first_call(server: &Server, data: &Path) -> String {
+    let domain = server.default_domain();
+    let program = std::env::args().next().unwrap_or_else(|| "sori".into());
+    let listener = server
+        .listeners()
+        .iter()
+        .find(|l| l.local.ip().is_loopback() && l.local.is_ipv4())
+        .or_else(|| server.listeners().first());
+    let Some(listener) = listener else {
+        return String::new();
+    };
+    let proxy = format!("{}:{}", listener.transport.param(), listener.local);
+    let data = data.display();
+    format!(
+        "\nThe first call, in another terminal (choose a password when asked):\n  \
+         {program} user add alice --data {data}\n  \
+         {program} call echo --account alice@{domain} --proxy {proxy} --duration 5\n  \
+         {program} call tone --account alice@{domain} --proxy {proxy} --duration 5 --record tone.wav\n\
+         A second phone that answers (after: {program} user add bob --data {data}):\n  \
+         {program} answer --account bob@{domain} --proxy {proxy} --echo\n  \
+         {program} call bob --account alice@{domain} --proxy {proxy}\n\
+         Ctrl-C stops the server.\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_addresses() {
+        let parsed = |t: &str| parse_listen(t).map(|(t, a)| format!("{t} {a}"));
+        assert_eq!(parsed("udp:127.0.0.1:5070").unwrap(), "UDP 127.0.0.1:5070");
+        assert_eq!(parsed("TCP:[::1]:5060").unwrap(), "TCP [::1]:5060");
+        assert_eq!(parsed("udp:0.0.0.0").unwrap(), "UDP 0.0.0.0:5060");
+        for bad in [
+            "",
+            "udp",
+            "5060",
+            "tls:0.0.0.0:5061",
+            "udp:host:5060",
+            "udp:1.2.3.4:99999",
+        ] {
+            assert!(parse_listen(bad).unwrap_err().contains("udp:"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_authenticated() {
+        let both = Authentication::default();
+        assert_eq!(parse_auth("register,invite"), Ok(both));
+        assert_eq!(parse_auth("none"), Ok(Authentication::NONE));
+        assert!(parse_auth("register").unwrap().register);
+        assert!(!parse_auth("register").unwrap().invite);
+        for bad in ["", "all", "none,invite"] {
+            assert!(parse_auth(bad).is_err(), "{bad}");
+        }
+    }
+}
