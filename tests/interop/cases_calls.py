@@ -29,7 +29,7 @@ def check_sound(speaker, listener, seconds):
 def check_statistics(ended, seconds):
     """Fails unless the numbers our phone gives at the end fit a call of that length on a network without loss."""
     expected = seconds * 50
-    sent, received, lost = (ended.get(k) for k in ("sent", "received", "lost"))
+    sent, received, lost = (ended.get(k) for k in ("packets_sent", "packets_received", "packets_lost"))
     check(None not in (sent, received, lost), f"the event ended lacks packet counts: {ended}")
     check(expected * 0.9 < sent < expected * 1.3, f"{sent} packets sent in a call of {seconds:.1f} s")
     check(expected * 0.9 < received < expected * 1.3, f"{received} packets received in a call of {seconds:.1f} s")

@@ -27,8 +27,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            initial: Time::from_millis(60),
-            least: Time::from_millis(20),
+            // Equal, so that on a calm line the delay never changes and the sound is what was sent, sample by sample.
+            initial: Time::from_millis(40),
+            least: Time::from_millis(40),
             most: Time::from_millis(400),
         }
     }

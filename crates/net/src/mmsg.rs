@@ -15,6 +15,9 @@ use sip::flow::Transmit;
 /// How many datagrams one call carries at most.
 pub(crate) const BATCH: usize = 32;
 
+/// As many as a quiet socket has to carry at once: tables of this size cost next to nothing.
+pub(crate) const FEW: usize = 8;
+
 /// Room for one datagram: more than the largest possible, so that none is cut.
 const ROOM: usize = 65_536;
 
@@ -39,14 +42,22 @@ impl Batch {
         }
     }
 
-    /// Receives what is there, up to [`BATCH`] datagrams.
+    /// Receives what is there, up to `most` datagrams: [`FEW`] or [`BATCH`].
     ///
     /// # Errors
     /// What the system says; [`io::ErrorKind::WouldBlock`] when nothing is there.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        let mut names = [Name::EMPTY; BATCH];
-        let mut slices = [EMPTY_SLICE; BATCH];
-        let mut headers = [EMPTY_HEADER; BATCH];
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, most: usize) -> io::Result<usize> {
+        if most <= FEW {
+            self.receive_up_to::<FEW>(socket)
+        } else {
+            self.receive_up_to::<BATCH>(socket)
+        }
+    }
+
+    fn receive_up_to<const N: usize>(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        let mut names = [Name::EMPTY; N];
+        let mut slices = [EMPTY_SLICE; N];
+        let mut headers = [EMPTY_HEADER; N];
         let rooms = self.buffer.chunks_exact_mut(ROOM);
         for (((room, name), slice), header) in
             rooms.zip(&mut names).zip(&mut slices).zip(&mut headers)
@@ -64,7 +75,7 @@ impl Batch {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
-                BATCH as u32,
+                N as u32,
                 libc::MSG_DONTWAIT as _,
                 ptr::null_mut(),
             )
@@ -84,7 +95,7 @@ impl Batch {
                     remote,
                 });
         }
-        Ok(count.min(BATCH))
+        Ok(count.min(N))
     }
 
     /// The `n`th datagram of the last batch and who sent it.
@@ -100,9 +111,17 @@ impl Batch {
 /// # Errors
 /// What the system says to the first of them when it takes none.
 pub(crate) fn send(socket: &UdpSocket, transmits: &[Transmit]) -> io::Result<usize> {
-    let mut names = [Name::EMPTY; BATCH];
-    let mut slices = [EMPTY_SLICE; BATCH];
-    let mut headers = [EMPTY_HEADER; BATCH];
+    if transmits.len() <= FEW {
+        send_up_to::<FEW>(socket, transmits)
+    } else {
+        send_up_to::<BATCH>(socket, transmits)
+    }
+}
+
+fn send_up_to<const N: usize>(socket: &UdpSocket, transmits: &[Transmit]) -> io::Result<usize> {
+    let mut names = [Name::EMPTY; N];
+    let mut slices = [EMPTY_SLICE; N];
+    let mut headers = [EMPTY_HEADER; N];
     let mut count = 0;
     for (((transmit, name), slice), header) in transmits
         .iter()
@@ -342,7 +361,7 @@ mod tests {
             let mut batch = Batch::new();
             let mut next = 0;
             for want in [BATCH, 8] {
-                assert_eq!(batch.receive(&b).unwrap(), want);
+                assert_eq!(batch.receive(&b, BATCH).unwrap(), want);
                 for n in 0..want {
                     let (bytes, remote) = batch.datagram(n).unwrap();
                     assert_eq!(bytes, format!("datagram {next}").as_bytes());
@@ -350,7 +369,7 @@ mod tests {
                     next += 1;
                 }
             }
-            let error = batch.receive(&b).unwrap_err();
+            let error = batch.receive(&b, FEW).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         }
     }
@@ -363,7 +382,7 @@ mod tests {
         prepare(a.as_raw_fd(), false, 1 << 20);
         assert_eq!(send(&a, &one).unwrap(), 1);
         let mut batch = Batch::new();
-        assert_eq!(batch.receive(&b).unwrap(), 1);
+        assert_eq!(batch.receive(&b, FEW).unwrap(), 1);
         assert_eq!(batch.datagram(0).unwrap().0, text.as_bytes());
     }
 

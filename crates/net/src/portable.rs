@@ -9,6 +9,9 @@ use sip::flow::Transmit;
 /// How many datagrams are handled together at most.
 pub(crate) const BATCH: usize = 32;
 
+/// How many a quiet socket is asked for.
+pub(crate) const FEW: usize = 8;
+
 const ROOM: usize = 65_536;
 
 /// Buffers for one batch of datagrams.
@@ -26,12 +29,13 @@ impl Batch {
         }
     }
 
-    /// Receives what is there, up to [`BATCH`] datagrams.
+    /// Receives what is there, up to `most` datagrams.
     ///
     /// # Errors
     /// What the system says when it gives none; [`io::ErrorKind::WouldBlock`] when nothing is there.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        let rooms = self.buffer.chunks_exact_mut(ROOM);
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, most: usize) -> io::Result<usize> {
+        let most = most.min(BATCH);
+        let rooms = self.buffer.chunks_exact_mut(ROOM).take(most);
         for (n, (room, datagram)) in rooms.zip(&mut self.datagrams).enumerate() {
             match socket.recv_from(room) {
                 Ok(received) => *datagram = Some(received),
@@ -39,7 +43,7 @@ impl Batch {
                 Err(_) => return Ok(n),
             }
         }
-        Ok(BATCH)
+        Ok(most)
     }
 
     /// The `n`th datagram of the last batch and who sent it.
@@ -82,13 +86,13 @@ mod tests {
             .collect();
         assert_eq!(send(&a, &all).unwrap(), 3);
         let mut batch = Batch::new();
-        assert_eq!(batch.receive(&b).unwrap(), 3);
+        assert_eq!(batch.receive(&b, FEW).unwrap(), 3);
         for n in 0..3 {
             let (bytes, remote) = batch.datagram(n).unwrap();
             assert_eq!(bytes, format!("datagram {n}").as_bytes());
             assert_eq!(remote, flow.local);
         }
-        let error = batch.receive(&b).unwrap_err();
+        let error = batch.receive(&b, FEW).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -17,7 +17,7 @@ use crate::mmsg as system;
 #[cfg(not(target_os = "linux"))]
 use crate::portable as system;
 
-pub(crate) use system::{BATCH, Batch};
+pub(crate) use system::{BATCH, Batch, FEW};
 
 /// What a socket's kernel buffers are asked to hold.
 const KERNEL_BUFFER: usize = 8 << 20;
@@ -119,10 +119,11 @@ impl Datagrams {
 
     /// Receives one batch; zero when nothing is there.
     pub(crate) fn receive(&mut self, batch: &mut Batch, failed: &mut Vec<Flow>) -> usize {
-        match batch.receive(&self.socket) {
+        let most = if self.busy { BATCH } else { FEW };
+        match batch.receive(&self.socket, most) {
             Ok(count) => {
-                // Less than a batch means that the kernel's queue ran empty.
-                self.ready = count == BATCH;
+                // Less than was asked for means that the kernel's queue ran empty.
+                self.ready = count == most;
                 self.errors = 0;
                 count
             }

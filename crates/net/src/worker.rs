@@ -222,7 +222,7 @@ impl<'a, M: Machine> Worker<'a, M> {
             };
             self.runner.run(shard, |machine, now, out| {
                 let mut deadline = None;
-                let mine = owners.iter_mut().enumerate().skip(first);
+                let mine = owners.iter_mut().enumerate().take(count).skip(first);
                 for (n, owner) in mine.filter(|(_, owner)| **owner == Some(shard)) {
                     *owner = None;
                     if let (Some((bytes, remote)), Some(index)) =

@@ -1,5 +1,7 @@
 //! The signalling side of a phone: it lives beside the Endpoint and joins its calls to their sound.
 
+mod calls;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +12,11 @@ use sip::message::StatusCode;
 use sip::time::Time;
 use sip::ua::{self, AccountId, CallId, Cause, Misuse, RequestId};
 
+use self::calls::{Agreement, Call, Incoming};
 use crate::answered::answered;
-use crate::call_media::{Ending, Order, Orders};
+use crate::call_media::{Order, Orders};
 use crate::event::{CallNumber, Event, EventSink};
-use crate::negotiation::{Negotiation, Plan};
-
-/// Calls at once; one above that finds the phone busy.
-pub(crate) const MAX_CALLS: usize = 64;
+use crate::negotiation::Negotiation;
 
 /// What a phone is asked to do.
 pub(crate) enum Command {
@@ -42,6 +42,10 @@ pub(crate) enum Command {
     },
     HangUp {
         number: CallNumber,
+    },
+    Hold {
+        number: CallNumber,
+        held: bool,
     },
     Options {
         target: String,
@@ -70,21 +74,11 @@ pub(crate) struct Line {
     events: EventSink,
     calls: BTreeMap<CallId, Call>,
     asked: BTreeMap<RequestId, Time>,
+    /// The registrar holds our contact, or is being asked to.
     registered: bool,
     /// A REGISTER that takes our contact away is on its way.
     unregistering: bool,
     keep_contact: bool,
-}
-
-/// One call.
-struct Call {
-    number: CallNumber,
-    outgoing: bool,
-    call_id: String,
-    offer: Option<Vec<u8>>,
-    negotiation: Option<Box<Negotiation>>,
-    agreed: Option<crate::event::Agreed>,
-    established: Option<Time>,
 }
 
 impl Line {
@@ -137,251 +131,6 @@ impl Line {
             }
             _ => {}
         }
-    }
-
-    fn find(&self, number: CallNumber) -> Option<CallId> {
-        self.calls
-            .iter()
-            .find(|(_, call)| call.number == number)
-            .map(|(id, _)| *id)
-    }
-
-    fn call(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        number: CallNumber,
-        target: &str,
-        mut negotiation: Box<Negotiation>,
-    ) {
-        let Some(account) = self.id else {
-            return;
-        };
-        let offer = negotiation.offer();
-        let (agent, tx) = endpoint.agent();
-        match agent.call(now, tx, account, target, Some(offer), &[]) {
-            Ok(id) => {
-                let call = Call {
-                    number,
-                    outgoing: true,
-                    call_id: String::new(),
-                    offer: None,
-                    negotiation: Some(negotiation),
-                    agreed: None,
-                    established: None,
-                };
-                self.calls.insert(id, call);
-            }
-            Err(misuse) => self.order(Order::Close(Box::new(Ending {
-                call: number,
-                call_id: String::new(),
-                cause: Cause::Unreachable {
-                    reason: misuse.to_string(),
-                },
-                talked: None,
-            }))),
-        }
-    }
-
-    fn answer(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        number: CallNumber,
-        mut negotiation: Box<Negotiation>,
-    ) {
-        let Some(id) = self.find(number) else {
-            return;
-        };
-        let Some(call) = self.calls.get_mut(&id) else {
-            return;
-        };
-        let (body, plan) = match call.offer.take() {
-            Some(offer) => match negotiation.answer(&offer) {
-                Ok((answer, plan)) => (answer, plan),
-                Err(rejection) => {
-                    self.refuse(now, endpoint, id, rejection.status, Some(&rejection.reason));
-                    return;
-                }
-            },
-            None => (negotiation.offer(), None),
-        };
-        call.negotiation = Some(negotiation);
-        if let Some(plan) = plan {
-            self.configure(id, plan, Agreement::Quiet);
-        }
-        let (agent, tx) = endpoint.agent();
-        if agent.accept(now, tx, id, &body).is_err() {
-            // The caller was faster; its end is told.
-            let _ = agent.hang_up(now, tx, id);
-        }
-    }
-
-    fn refuse(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        id: CallId,
-        status: u16,
-        reason: Option<&str>,
-    ) {
-        let status = StatusCode::new(status)
-            .filter(|s| s.0 >= 300)
-            .unwrap_or(StatusCode(488));
-        let (agent, tx) = endpoint.agent();
-        // Nothing to refuse: the peer gave up in the same moment.
-        let _ = agent.reject(now, tx, id, status, reason);
-    }
-
-    /// Hands what was agreed to the sound thread.
-    fn configure(&mut self, id: CallId, plan: Plan, how: Agreement) {
-        let Some(call) = self.calls.get_mut(&id) else {
-            return;
-        };
-        let number = call.number;
-        let changed = call.agreed.as_ref() != Some(&plan.agreed);
-        call.agreed = Some(plan.agreed.clone());
-        self.order(Order::Configure {
-            call: number,
-            config: Box::new(plan.config),
-        });
-        let agreed = plan.agreed;
-        match how {
-            Agreement::Early if changed => self.tell(Event::EarlyMedia {
-                call: number,
-                agreed,
-            }),
-            Agreement::Anew if changed => self.tell(Event::MediaChanged {
-                call: number,
-                agreed,
-            }),
-            _ => {}
-        }
-    }
-
-    /// Takes the peer's answer to our offer; a call whose sound cannot be agreed on is ended by us.
-    fn complete(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        id: CallId,
-        body: Option<Vec<u8>>,
-        how: Agreement,
-    ) {
-        let Some(call) = self.calls.get_mut(&id) else {
-            return;
-        };
-        let number = call.number;
-        let Some(negotiation) = &mut call.negotiation else {
-            return;
-        };
-        let outcome = match body {
-            Some(body) => negotiation.complete(&body),
-            None if call.agreed.is_some() => return,
-            None => Err("the answer describes no session".to_owned()),
-        };
-        match outcome {
-            Ok(plan) => self.configure(id, plan, how),
-            // A wrong early description costs early sound, no more.
-            Err(_) if how == Agreement::Early => {}
-            Err(why) => {
-                self.tell(Event::SoundTrouble {
-                    call: number,
-                    message: format!("the other side's session description cannot be used: {why}"),
-                    file: false,
-                });
-                let (agent, tx) = endpoint.agent();
-                let _ = agent.hang_up(now, tx, id);
-            }
-        }
-    }
-
-    fn reoffered(&mut self, now: Time, endpoint: &mut Endpoint, id: CallId, offer: Option<&[u8]>) {
-        let Some(negotiation) = self.calls.get_mut(&id).and_then(|c| c.negotiation.as_mut()) else {
-            self.refuse(now, endpoint, id, 488, None);
-            return;
-        };
-        let (body, plan) = match offer {
-            Some(offer) => match negotiation.answer(offer) {
-                Ok((answer, plan)) => (answer, plan),
-                Err(rejection) => {
-                    self.refuse(now, endpoint, id, rejection.status, Some(&rejection.reason));
-                    return;
-                }
-            },
-            None => (negotiation.offer(), None),
-        };
-        let (agent, tx) = endpoint.agent();
-        if agent.accept(now, tx, id, &body).is_ok()
-            && let Some(plan) = plan
-        {
-            self.configure(id, plan, Agreement::Anew);
-        }
-    }
-
-    fn incoming(&mut self, now: Time, endpoint: &mut Endpoint, incoming: Incoming) {
-        let number = self.numbers.next();
-        let call = Call {
-            number,
-            outgoing: false,
-            call_id: incoming.call_id.clone(),
-            offer: incoming.offer,
-            negotiation: None,
-            agreed: None,
-            established: None,
-        };
-        let busy = self.calls.len() >= MAX_CALLS;
-        self.calls.insert(incoming.id, call);
-        self.tell(Event::Incoming {
-            call: number,
-            from: incoming.from,
-            from_uri: incoming.from_uri,
-            to_uri: incoming.to_uri,
-            call_id: incoming.call_id,
-        });
-        if busy {
-            self.refuse(now, endpoint, incoming.id, 486, None);
-        }
-    }
-
-    fn established(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        id: CallId,
-        peer: String,
-        body: Option<Vec<u8>>,
-        transport: sip::flow::Transport,
-    ) {
-        if self.calls.get(&id).is_some_and(|c| c.outgoing) {
-            self.complete(now, endpoint, id, body, Agreement::Quiet);
-        }
-        let Some(call) = self.calls.get_mut(&id) else {
-            return;
-        };
-        call.established = Some(now);
-        let event = Event::Established {
-            call: call.number,
-            call_id: call.call_id.clone(),
-            peer,
-            transport,
-            agreed: call.agreed.clone(),
-        };
-        let talk = Order::Talk { call: call.number };
-        self.order(talk);
-        self.tell(event);
-    }
-
-    fn ended(&mut self, now: Time, id: CallId, cause: Cause) {
-        let Some(call) = self.calls.remove(&id) else {
-            return;
-        };
-        self.order(Order::Close(Box::new(Ending {
-            call: call.number,
-            call_id: call.call_id,
-            cause,
-            talked: call.established.map(|since| now.since(since)),
-        })));
     }
 
     fn on_agent(&mut self, now: Time, endpoint: &mut Endpoint, event: ua::Event) {
@@ -439,10 +188,17 @@ impl Line {
             ua::Event::Reanswered { call, body } => {
                 self.complete(now, endpoint, call, body, Agreement::Anew);
             }
+            ua::Event::ReofferRefused { call, cause } => self.reoffer_refused(call, &cause),
             ua::Event::Reoffered { call, offer } => {
                 self.reoffered(now, endpoint, call, offer.as_deref());
             }
             ua::Event::Ended { call, cause } => self.ended(now, call, cause),
+            other => self.on_register_or_request(now, other),
+        }
+    }
+
+    fn on_register_or_request(&mut self, now: Time, event: ua::Event) {
+        match event {
             ua::Event::Message {
                 from,
                 content_type,
@@ -455,12 +211,6 @@ impl Line {
                     body,
                 });
             }
-            other => self.on_register_or_request(now, other),
-        }
-    }
-
-    fn on_register_or_request(&mut self, now: Time, event: ua::Event) {
-        match event {
             ua::Event::Registered {
                 expires, contact, ..
             } => {
@@ -475,6 +225,7 @@ impl Line {
             ua::Event::RegistrationFailed {
                 cause, retry_in, ..
             } => {
+                self.registered &= retry_in.is_some() && !self.unregistering;
                 self.unregistering = false;
                 self.tell(Event::RegistrationFailed { cause, retry_in });
             }
@@ -494,10 +245,10 @@ impl Line {
                     ));
                 }
             }
-            ua::Event::RequestFailed { request, cause, .. } => {
-                if self.asked.remove(&request).is_some() {
-                    self.tell(Event::RequestFailed { cause });
-                }
+            ua::Event::RequestFailed { request, cause, .. }
+                if self.asked.remove(&request).is_some() =>
+            {
+                self.tell(Event::RequestFailed { cause });
             }
             _ => {}
         }
@@ -507,6 +258,7 @@ impl Line {
         let Some(account) = self.id else {
             return;
         };
+        self.registered |= expires > 0;
         self.unregistering = expires == 0;
         let (agent, tx) = endpoint.agent();
         if let Err(misuse) = agent.register(now, tx, account, expires) {
@@ -515,6 +267,7 @@ impl Line {
     }
 
     fn registration_misused(&mut self, misuse: Misuse) {
+        self.registered = false;
         self.unregistering = false;
         self.tell(Event::RegistrationFailed {
             cause: Cause::Unreachable {
@@ -540,26 +293,6 @@ impl Line {
             }),
         }
     }
-}
-
-/// When a description was agreed on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Agreement {
-    /// Before the call is answered.
-    Early,
-    /// With the answer, which is told by itself.
-    Quiet,
-    /// Later.
-    Anew,
-}
-
-struct Incoming {
-    id: CallId,
-    from: String,
-    from_uri: String,
-    to_uri: String,
-    call_id: String,
-    offer: Option<Vec<u8>>,
 }
 
 impl Owner for Line {
@@ -618,6 +351,7 @@ impl Owner for Line {
                     let _ = agent.hang_up(now, tx, id);
                 }
             }
+            Command::Hold { number, held } => self.hold(now, endpoint, number, held),
             Command::Options { target } => self.options(now, endpoint, &target),
             Command::KeepContact => self.keep_contact = true,
         }

@@ -16,6 +16,8 @@ pub(crate) struct Negotiation {
     capabilities: Capabilities,
     /// What we sent last, offer or answer.
     last: Option<Session>,
+    /// What held before an offer that the peer may still refuse.
+    before: Option<(Session, sdp::Direction)>,
     cname: String,
     seed: u64,
 }
@@ -43,6 +45,7 @@ impl Negotiation {
             local: LocalMedia::new(local.ip(), local.port()),
             capabilities: Capabilities::new(known),
             last: None,
+            before: None,
             // RFC 7022 §4.2: random, so that it says nothing about the host.
             cname: format!("{:016x}", seed.rotate_left(17) ^ 0x5bd1_e995_9e37_79b9),
             seed,
@@ -58,6 +61,29 @@ impl Negotiation {
         let bytes = session.to_string().into_bytes();
         self.last = Some(session);
         bytes
+    }
+
+    /// Our offer that puts the peer on hold, or takes it off; `None` before anything was agreed on.
+    pub(crate) fn hold(&mut self, held: bool) -> Option<Vec<u8>> {
+        let last = self.last.take()?;
+        let (session, direction) = if held {
+            (sdp::hold(&last), sdp::Direction::SendOnly)
+        } else {
+            (sdp::resume(&last), sdp::Direction::SendRecv)
+        };
+        let bytes = session.to_string().into_bytes();
+        self.before = Some((last, self.local.direction));
+        self.local.direction = direction;
+        self.last = Some(session);
+        Some(bytes)
+    }
+
+    /// The peer refused our offer: everything is as before (RFC 3261 §14.1).
+    pub(crate) fn refused(&mut self) {
+        if let Some((last, direction)) = self.before.take() {
+            self.last = Some(last);
+            self.local.direction = direction;
+        }
     }
 
     /// Answers the peer's offer.
@@ -93,6 +119,7 @@ impl Negotiation {
             }) => streams,
             Err(error) => return Err(error.to_string()),
         };
+        self.before = None;
         self.plan(&streams)
             .ok_or_else(|| "no codec in common".to_owned())
     }
@@ -201,6 +228,21 @@ mod tests {
         assert_eq!(origin(&first).next_version(), origin(&second));
         let (_, plan) = callee.answer(&offer).unwrap();
         assert!(plan.unwrap().agreed.sends);
+    }
+
+    #[test]
+    fn a_hold_that_is_refused_changes_nothing() {
+        let (mut caller, mut callee) = (side(4000, &CodecKind::ALL), side(5000, &CodecKind::ALL));
+        assert_eq!(caller.hold(true), None);
+        let (answer, _) = callee.answer(&caller.offer()).unwrap();
+        caller.complete(&answer).unwrap();
+        let held = String::from_utf8(caller.hold(true).unwrap()).unwrap();
+        assert!(held.contains("a=sendonly"), "{held}");
+        caller.refused();
+        let again = String::from_utf8(caller.offer()).unwrap();
+        assert!(again.contains("a=sendrecv"), "{again}");
+        caller.refused();
+        assert!(caller.complete(&answer).unwrap().agreed.receives);
     }
 
     #[test]

@@ -246,6 +246,11 @@ impl Phone {
         self.post(Command::HangUp { number: call });
     }
 
+    /// Puts the peer on hold, or takes it off; [`crate::Event::MediaChanged`] comes when it has agreed.
+    pub fn hold(&self, call: CallNumber, held: bool) {
+        self.post(Command::Hold { number: call, held });
+    }
+
     /// Presses keys: `0`–`9`, `*`, `#`, `A`–`D`, and commas for pauses of a second.
     pub fn press(&self, call: CallNumber, keys: &str) {
         let keys = keys.to_owned();
@@ -390,21 +395,18 @@ fn own_address(host: &str, port: Option<u16>) -> Result<IpAddr, PhoneError> {
     })
 }
 
-/// Asks the system, in a thread of its own because that cannot be broken off.
+/// Asks the system, in a thread of its own because that cannot be broken off. IPv4 comes first: a server that has both is
+/// reached either way, and a name of this very host often stands for more than it listens on.
 fn look_up(host: &str, port: u16) -> Vec<IpAddr> {
     let (found, wait) = mpsc::channel();
     let host = host.to_owned();
-    let asked = thread::Builder::new()
-        .name("look-up".to_owned())
-        .spawn(move || {
-            let addresses = (host.as_str(), port).to_socket_addrs();
-            let _ = found.send(
-                addresses
-                    .map(|all| all.map(|a| a.ip()).collect())
-                    .unwrap_or_default(),
-            );
-        });
-    match asked {
+    let ask = move || {
+        let addresses = (host.as_str(), port).to_socket_addrs();
+        let mut addresses: Vec<IpAddr> = addresses.into_iter().flatten().map(|a| a.ip()).collect();
+        addresses.sort_by_key(IpAddr::is_ipv6);
+        let _ = found.send(addresses);
+    };
+    match thread::Builder::new().name("look-up".to_owned()).spawn(ask) {
         Ok(_) => wait.recv_timeout(LOOK_UP).unwrap_or_default(),
         Err(_) => Vec::new(),
     }

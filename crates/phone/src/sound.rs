@@ -123,7 +123,7 @@ impl Player {
 
     fn more(&mut self, rate: u32) -> Result<(), SoundError> {
         let from = self.reader.sample_rate();
-        if !self.resampler.as_ref().is_some_and(|(to, _)| *to == rate) {
+        if self.resampler.as_ref().is_none_or(|(to, _)| *to != rate) {
             let resampler = Resampler::new(from, rate).map_err(|_| {
                 SoundError::new(format!(
                     "{}: cannot play it at {rate} samples per second",
@@ -190,10 +190,10 @@ impl Recorder {
         if rate == RECORDED_RATE {
             return Ok(self.writer.write(samples)?);
         }
-        if !self
+        if self
             .resampler
             .as_ref()
-            .is_some_and(|(from, _)| *from == rate)
+            .is_none_or(|(from, _)| *from != rate)
         {
             let resampler = Resampler::new(rate, RECORDED_RATE).map_err(|_| {
                 SoundError::new(format!(

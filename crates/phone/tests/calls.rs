@@ -1,5 +1,7 @@
 //! Two phones call each other over real sockets on the loopback address.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs::File;
@@ -135,8 +137,8 @@ fn what_is_played_is_what_is_recorded_on_both_sides() {
             .unwrap();
         let likeness = compare(&sound, &recorded);
         let good = likeness.iter().filter(|likeness| **likeness > 0.98).count();
-        // The jitter buffer cuts its first, careful delay down, and adds some when this machine is busy.
-        assert!(good >= 5, "{}: {likeness:?}", path.display());
+        // The jitter buffer stretches the sound where this machine is too busy to be in time.
+        assert!(good >= 8, "{}: {likeness:?}", path.display());
     }
     for path in [played, echoed, heard] {
         std::fs::remove_file(path).unwrap();
@@ -200,6 +202,36 @@ fn a_recording_survives_without_an_end() {
     let samples = reader.read_all(1_000_000).unwrap().len();
     std::fs::remove_file(&path).unwrap();
     assert!(samples >= 8000, "{samples}");
+}
+
+#[test]
+fn hold_stops_the_sound_of_the_other_side_and_resume_brings_it_back() {
+    let changed = |side: &support::Side| {
+        side.wait("change", |event| match event {
+            Event::MediaChanged { agreed, .. } => Some((agreed.sends, agreed.receives)),
+            Event::SoundTrouble { message, .. } => panic!("{message}"),
+            _ => None,
+        })
+    };
+    let (alice, bob) = (direct("alice"), direct("bob"));
+    let (out, call) = connect(&alice, &bob, marked("1"), Sound::default());
+    assert_eq!(bob.key().0, '1');
+    alice.phone.hold(out, true);
+    assert_eq!(changed(&alice), (true, false));
+    assert_eq!(changed(&bob), (false, true));
+    bob.phone.press(call, "9");
+    alice.phone.press(out, "2");
+    assert_eq!(bob.key().0, '2', "the holding side may still be heard");
+    alice.phone.hold(out, false);
+    assert_eq!(changed(&alice), (true, true));
+    assert_eq!(changed(&bob), (true, true));
+    assert_eq!(
+        alice.key().0,
+        '9',
+        "what was pressed on hold waits for its end"
+    );
+    alice.phone.hang_up(out);
+    alice.ended();
 }
 
 #[test]
@@ -318,6 +350,15 @@ fn many_calls_at_once() {
         assert_eq!(end.cause, Cause::ByPeer { reason: None });
         assert_eq!(end.statistics.unwrap().packets_lost, 0);
     }
+}
+
+#[test]
+fn a_server_of_this_host_is_reached_by_name() {
+    let phone = start(Settings {
+        server: Some("udp:localhost:5060".parse().unwrap()),
+        ..settings("alice")
+    });
+    assert_eq!(phone.phone.address().ip().to_string(), "127.0.0.1");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Who sends a request: Digest challenges and verdicts (RFC 3261 §22).
 
 use sip::Endpoint;
-use sip::auth::{Nonces, ProtectionSpace, Subject, Verdict};
+use sip::auth::{Algorithm, Nonces, ProtectionSpace, Subject, UriRule, Verdict};
 use sip::header::HeaderName;
 use sip::message::StatusCode;
 use sip::respond::Reply;
@@ -52,6 +52,10 @@ enum Outcome {
 
 /// Checks that the sender of a request is the user `aor` (`user@domain`). When it is not, answers the request and
 /// says false.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a question about all of these at once"
+)]
 pub(crate) fn authenticate(
     now: Time,
     endpoint: &mut Endpoint,
@@ -60,12 +64,17 @@ pub(crate) fn authenticate(
     aor: &str,
     nonces: &Nonces,
     accounts: &Accounts,
+    algorithms: &[Algorithm],
 ) -> bool {
     let domain = aor.rsplit_once('@').map_or(aor, |(_, domain)| domain);
-    let space = ProtectionSpace::new(domain);
     let Some(packet) = endpoint.request(id) else {
         return false;
     };
+    let mut space = ProtectionSpace::new(domain);
+    space.algorithms = offered(&packet, algorithms);
+    // Many clients name another URI than that of the request (sipp the server's, gateways the registrar's). What the
+    // comparison would prevent, using credentials again for another request, the nonce count prevents already.
+    space.uri_rule = UriRule::Any;
     let outcome = judge(now, endpoint, &packet, asker, &space, aor, nonces, accounts);
     match outcome {
         Outcome::Accepted => return true,
@@ -132,6 +141,18 @@ fn judge(
         Verdict::Challenge { stale } => Outcome::Challenged { stale },
         Verdict::Refuse(_) => Outcome::Refused(StatusCode(400), "Unusable Credentials"),
     }
+}
+
+/// What is offered to this client. Some give up when any challenge names an algorithm that they do not know, or
+/// look at the last one only: they get MD5 alone, if MD5 is offered at all.
+fn offered(packet: &Packet<'_>, algorithms: &[Algorithm]) -> Vec<Algorithm> {
+    const MD5_ALONE: [&[u8]; 3] = [b"baresip v0.", b"baresip v1.", b"JsSIP"];
+    let agent = packet.value(HeaderName::UserAgent).unwrap_or_default();
+    if MD5_ALONE.iter().any(|name| agent.starts_with(name)) && algorithms.contains(&Algorithm::Md5)
+    {
+        return vec![Algorithm::Md5];
+    }
+    algorithms.to_vec()
 }
 
 /// The address of record that credentials name: their user name alone, or with the domain.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sip::auth::Algorithm;
 use sip::flow::Transport;
 use sip::registrar::Limits;
 
@@ -19,6 +20,9 @@ pub struct Config {
     pub advertised_host: Option<String>,
     /// Which requests have to be authenticated.
     pub authentication: Authentication,
+    /// The hash functions of Digest that are offered, in this order. Many phones look at the first challenge only and know
+    /// only MD5, so MD5 stands first by default; a phone that knows better chooses SHA-256.
+    pub algorithms: Vec<Algorithm>,
     /// Whether callers are told where to go (302) instead of being put through; for all domains.
     pub redirect: bool,
     /// Domains that redirect whatever [`Config::redirect`] says.
@@ -42,6 +46,7 @@ impl Config {
             listen: Vec::new(),
             advertised_host: None,
             authentication: Authentication::default(),
+            algorithms: vec![Algorithm::Md5, Algorithm::Sha256],
             redirect: false,
             redirect_domains: Vec::new(),
             registration: Limits::default(),

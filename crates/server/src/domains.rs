@@ -54,14 +54,24 @@ impl Domains {
             .map(String::as_str)
     }
 
+    /// Whether a URI's host is an address that was named as a domain, be it bound here or not, at the usual port.
+    pub(crate) fn is_literal(&self, host: &Host<'_>, port: Option<u16>) -> bool {
+        matches!(port, None | Some(5060))
+            && host
+                .ip()
+                .is_some_and(|ip| self.literal.iter().any(|(literal, _)| *literal == ip))
+    }
+
     /// The address of record that a URI means, `user@domain`, when its domain is ours and it has a user.
     pub(crate) fn address_of_record(&self, uri: &Uri<'_>) -> Option<String> {
         let domain = self.of(&uri.host)?;
         uri.user?;
         let user = uri.user_unescaped();
-        let user = String::from_utf8_lossy(&user);
         let mut aor = String::with_capacity(user.len() + 1 + domain.len());
-        aor.push_str(&user);
+        match core::str::from_utf8(&user) {
+            Ok(user) => aor.push_str(user),
+            Err(_) => aor.push_str(&String::from_utf8_lossy(&user)),
+        }
         aor.push('@');
         aor.push_str(domain);
         Some(aor)

@@ -141,7 +141,8 @@ fn stored(aor: &str, binding: &Binding) -> store::Binding {
     }
 }
 
-/// A binding as it was stored. Connections do not outlive the process that had them.
+/// A binding as it was stored. Connections do not outlive the process that had them: who registered on one is sought
+/// at the contact.
 pub(crate) fn from_store(stored: store::Binding) -> (String, Binding) {
     let binding = Binding {
         contact: stored.contact,
@@ -152,7 +153,7 @@ pub(crate) fn from_store(stored: store::Binding) -> (String, Binding) {
         expires_at: stored.expires_at,
         registered_at: stored.registered_at,
         path: stored.path,
-        flow: flow_from(&stored.received),
+        flow: flow_from(&stored.received).filter(|f| !f.transport.is_reliable()),
         instance: stored.instance,
         reg_id: stored.reg_id,
         user_agent: stored.user_agent,
@@ -184,25 +185,26 @@ mod tests {
 
     #[test]
     fn a_binding_comes_back_from_the_store_without_its_connection() {
-        let flow = Flow {
-            transport: Transport::Tcp,
+        let flow = |transport| Flow {
+            transport,
             local: "[2001:db8::1]:5060".parse().unwrap(),
             remote: "[2001:db8::2]:40000".parse().unwrap(),
-            connection: ConnectionId(7),
-        };
-        let binding = Binding {
-            contact: "sip:a@b".into(),
-            key: "k".into(),
-            flow: Some(flow),
-            ..Binding::default()
-        };
-        let (aor, again) = from_store(stored("a@b", &binding));
-        assert_eq!(aor, "a@b");
-        let expected = Flow {
             connection: ConnectionId::ANY,
-            ..flow
         };
-        assert_eq!(again.flow, Some(expected));
+        for (transport, expected) in [
+            (Transport::Udp, Some(flow(Transport::Udp))),
+            (Transport::Tcp, None),
+        ] {
+            let binding = Binding {
+                contact: "sip:a@b".into(),
+                key: "k".into(),
+                flow: Some(flow(transport)),
+                ..Binding::default()
+            };
+            let (aor, again) = from_store(stored("a@b", &binding));
+            assert_eq!(aor, "a@b");
+            assert_eq!(again.flow, expected);
+        }
     }
 
     #[test]

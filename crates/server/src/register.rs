@@ -1,12 +1,13 @@
 //! REGISTER: authenticated, carried out in memory, answered when it is durable (RFC 3261 §10.3).
 
 use sip::Endpoint;
-use sip::header::{Date, HeaderName, NameAddr};
+use sip::header::{Date, HeaderName, NameAddr, Tokens};
 use sip::message::StatusCode;
 use sip::registrar::{self, Binding, Refusal};
 use sip::respond::Reply;
 use sip::time::Time;
 use sip::transaction::ServerId;
+use sip::wire::Packet;
 
 use crate::accounts::unix_millis;
 use crate::authenticate::{Asker, authenticate};
@@ -35,6 +36,7 @@ impl Core {
                 &aor,
                 &self.shared.nonces,
                 &self.shared.accounts,
+                &self.shared.config.algorithms,
             )
         {
             return;
@@ -42,23 +44,23 @@ impl Core {
         let (Some(packet), Some(flow)) = (endpoint.request(id), endpoint.request_flow(id)) else {
             return;
         };
-        if let Some(tags) = packet.value(HeaderName::Require) {
-            let tags = String::from_utf8_lossy(tags).into_owned();
-            let known = |tag: &str| matches!(tag.trim(), "path");
-            if !tags.split(',').all(known) {
-                endpoint.respond(
-                    id,
-                    &Reply::new(StatusCode(420)).header("Unsupported", &tags),
-                );
-                return;
-            }
+        if let Some(tags) = unsupported(&packet) {
+            endpoint.respond(
+                id,
+                &Reply::new(StatusCode(420)).header("Unsupported", &tags),
+            );
+            return;
         }
         let limits = &self.shared.config.registration;
         let wall = unix_millis();
         let mut told = None;
         let outcome = self.shared.location.change(&aor, |existing| {
             let update = registrar::register(&packet, flow, existing, wall, limits)?;
-            let registered = Registered::new(id, &update.bindings, wall);
+            let registered = Registered {
+                id,
+                contacts: contacts(&update.bindings, wall),
+                path: path(&packet),
+            };
             if update.changes.is_empty() {
                 told = Some(registered);
                 return Ok(None);
@@ -131,17 +133,36 @@ impl Core {
     }
 }
 
-impl Registered {
-    fn new(id: ServerId, bindings: &[Binding], now: u64) -> Registered {
-        Registered {
-            id,
-            contacts: bindings
-                .iter()
-                .map(|b| registrar::contact_header(b, now))
-                .collect(),
-            path: bindings.last().map_or_else(Vec::new, |b| b.path.clone()),
-        }
-    }
+fn contacts(bindings: &[Binding], now: u64) -> Vec<String> {
+    bindings
+        .iter()
+        .map(|b| registrar::contact_header(b, now))
+        .collect()
+}
+
+/// The Path of a REGISTER, which its 200 repeats (RFC 3327 §5.3).
+fn path(packet: &Packet<'_>) -> Vec<String> {
+    packet
+        .all(HeaderName::Path)
+        .flat_map(|h| {
+            let value = h.value();
+            NameAddr::parse_list(value)
+                .map_while(Result::ok)
+                .filter_map(move |p| value.get(p.range()))
+        })
+        .map(|value| String::from_utf8_lossy(value).replace(['\r', '\n'], " "))
+        .collect()
+}
+
+/// What a REGISTER requires and we do not have (RFC 3261 §8.2.2.3), for Unsupported.
+fn unsupported(packet: &Packet<'_>) -> Option<String> {
+    let unknown: Vec<String> = packet
+        .all(HeaderName::Require)
+        .flat_map(|h| Tokens::parse(h.value()))
+        .filter(|tag| !tag.eq_ignore_ascii_case(b"path"))
+        .map(|tag| String::from_utf8_lossy(tag).into_owned())
+        .collect();
+    (!unknown.is_empty()).then(|| unknown.join(", "))
 }
 
 fn refuse(endpoint: &mut Endpoint, id: ServerId, refusal: Refusal, min_expires: u32) {

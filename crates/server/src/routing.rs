@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sip::Endpoint;
-use sip::header::{HeaderName, NameAddr};
+use sip::header::{HeaderName, MaxForwards, NameAddr, Tokens};
 use sip::message::{Method, StatusCode};
 use sip::proxy::{Forward, Target};
 use sip::registrar::Binding;
@@ -38,7 +38,7 @@ enum Route {
 struct Facts {
     method: Method,
     in_dialog: bool,
-    /// The caller, when it claims to be a user of ours.
+    /// The caller, when it claims to be a user of ours and has to prove it.
     caller: Option<String>,
     route: Route,
     redirects: bool,
@@ -51,12 +51,30 @@ impl Core {
             endpoint.respond(id, &Reply::new(StatusCode(400)));
             return;
         };
+        if let Some((code, unsupported)) = refusal(endpoint, id, &facts.route) {
+            let mut reply = Reply::new(StatusCode(code));
+            reply.headers.extend(
+                unsupported
+                    .iter()
+                    .map(|tags| ("Unsupported", tags.as_str())),
+            );
+            endpoint.respond(id, &reply);
+            return;
+        }
         if self.must_authenticate(&facts) {
             let Some(caller) = &facts.caller else {
                 return;
             };
-            let (nonces, accounts) = (&self.shared.nonces, &self.shared.accounts);
-            if !authenticate(now, endpoint, id, Asker::Proxy, caller, nonces, accounts) {
+            if !authenticate(
+                now,
+                endpoint,
+                id,
+                Asker::Proxy,
+                caller,
+                &self.shared.nonces,
+                &self.shared.accounts,
+                &self.shared.config.algorithms,
+            ) {
                 return;
             }
         }
@@ -106,8 +124,14 @@ impl Core {
     fn facts(&self, endpoint: &Endpoint, id: ServerId) -> Option<Facts> {
         let packet = endpoint.request(id)?;
         let uri = Uri::parse(packet.request_uri()).ok()?;
-        let from = NameAddr::parse(packet.value(HeaderName::From)?).ok()?;
-        let to = NameAddr::parse(packet.value(HeaderName::To)?).ok()?;
+        // Who calls is of interest only where callers have to prove it.
+        let caller = if self.is_open() {
+            None
+        } else {
+            let from = NameAddr::parse(packet.value(HeaderName::From)?).ok()?;
+            self.shared.domains.address_of_record(&from.uri)
+        };
+        let to_tag = NameAddr::check(packet.value(HeaderName::To)?).ok()?;
         let has_route = packet
             .all(HeaderName::Route)
             .flat_map(|h| NameAddr::parse_list(h.value()))
@@ -126,8 +150,8 @@ impl Core {
             });
         Some(Facts {
             method: packet.method().unwrap_or(Method::Extension),
-            in_dialog: to.tag().is_some(),
-            caller: self.shared.domains.address_of_record(&from.uri),
+            in_dialog: to_tag.is_some(),
+            caller,
             route,
             redirects,
         })
@@ -145,11 +169,15 @@ impl Core {
         let aor = match uri.scheme {
             // A number without a domain is one of the default domain.
             Scheme::Tel => {
-                let number = uri.user.unwrap_or_default();
+                let number = dialled(uri.user.unwrap_or_default());
                 let domain = self.shared.domains.default_name();
-                Some(format!("{}@{domain}", String::from_utf8_lossy(number)))
+                Some(format!("{number}@{domain}"))
             }
-            _ if !endpoint.own_names().is_responsible(uri) => return Route::Elsewhere,
+            _ if !endpoint.own_names().is_responsible(uri)
+                && !self.shared.domains.is_literal(&uri.host, uri.port) =>
+            {
+                return Route::Elsewhere;
+            }
             _ => self.shared.domains.address_of_record(uri),
         };
         let Some(aor) = aor else {
@@ -175,6 +203,29 @@ impl Core {
             Route::Nobody
         }
     }
+}
+
+/// A telephone number without what is there for the eye (RFC 3966 §3).
+fn dialled(number: &[u8]) -> String {
+    String::from_utf8_lossy(number).replace(['-', '.', '(', ')'], "")
+}
+
+/// What a proxy checks before it looks who asks and for whom (RFC 3261 §16.3): the hops left, and whether it has what
+/// is required of it. That is nothing: we know no extension for proxies.
+fn refusal(endpoint: &Endpoint, id: ServerId, route: &Route) -> Option<(u16, Option<String>)> {
+    let packet = endpoint.request(id)?;
+    let left = packet
+        .value(HeaderName::MaxForwards)
+        .and_then(|v| MaxForwards::parse(v).ok());
+    if left == Some(MaxForwards(0)) && !matches!(route, Route::Server | Route::Service) {
+        return Some((483, None));
+    }
+    let required: Vec<String> = packet
+        .all(HeaderName::ProxyRequire)
+        .flat_map(|h| Tokens::parse(h.value()))
+        .map(|tag| String::from_utf8_lossy(tag).into_owned())
+        .collect();
+    (!required.is_empty()).then(|| (420, Some(required.join(", "))))
 }
 
 fn answer(endpoint: &mut Endpoint, id: ServerId, code: u16) {

@@ -1,6 +1,5 @@
 //! Where a request goes next: the URI's server, its address, and our address towards it (RFC 3261 §18.1, RFC 3263).
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::flow::{ConnectionId, Flow, Transport};
@@ -14,7 +13,7 @@ pub const MAX_DATAGRAM: usize = 1300;
 /// The servers of one URI, to be tried one after the other.
 #[derive(Debug)]
 pub struct NextHop {
-    ready: VecDeque<(Transport, SocketAddr)>,
+    ready: [Option<(Transport, SocketAddr)>; 2],
     resolution: Option<Box<Resolution>>,
     preferred: Option<Flow>,
     fixed: Option<Flow>,
@@ -46,7 +45,7 @@ impl NextHop {
             None => None,
         };
         let mut next = NextHop {
-            ready: VecDeque::new(),
+            ready: [None; 2],
             resolution: None,
             preferred,
             fixed: None,
@@ -61,9 +60,9 @@ impl NextHop {
             let address = SocketAddr::new(ip, uri.port.unwrap_or(transport.default_port()));
             if tx.supports(transport, address) {
                 if large && wanted.is_none() && tx.supports(Transport::Tcp, address) {
-                    next.ready.push_back((Transport::Tcp, address));
+                    next.ready[0] = Some((Transport::Tcp, address));
                 }
-                next.ready.push_back((transport, address));
+                next.ready[1] = Some((transport, address));
                 return Ok(next);
             }
         }
@@ -94,7 +93,7 @@ impl NextHop {
     /// One flow that is known already: that of a registration (RFC 5626), or of a connection.
     pub fn along(flow: Flow) -> NextHop {
         NextHop {
-            ready: VecDeque::new(),
+            ready: [None; 2],
             resolution: None,
             preferred: None,
             fixed: Some(flow),
@@ -104,7 +103,7 @@ impl NextHop {
     /// Nothing to try.
     pub(crate) fn none() -> NextHop {
         NextHop {
-            ready: VecDeque::new(),
+            ready: [None; 2],
             resolution: None,
             preferred: None,
             fixed: None,
@@ -123,7 +122,7 @@ impl NextHop {
             return Hop::Send(flow);
         }
         loop {
-            if let Some((transport, remote)) = self.ready.pop_front() {
+            if let Some((transport, remote)) = self.ready.iter_mut().find_map(Option::take) {
                 match tx.local_for(transport, remote, self.preferred) {
                     Some(local) => {
                         return Hop::Send(Flow {
@@ -143,7 +142,7 @@ impl NextHop {
                 Step::Ask(query) => tx.ask(user, query),
                 Step::Wait => return Hop::Wait,
                 Step::Target(target) => {
-                    self.ready.push_back((target.transport, target.address));
+                    self.ready[0] = Some((target.transport, target.address));
                 }
                 Step::End => {
                     self.resolution = None;

@@ -34,9 +34,14 @@ impl Random {
 /// Appends `number` as `digits` hexadecimal digits.
 pub fn push_hex(out: &mut Vec<u8>, number: u64, digits: u32) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for place in (0..digits).rev() {
-        out.push(DIGITS[((number >> (4 * place)) & 15) as usize]);
+    let mut text = [0u8; 16];
+    let digits = text.len().min(digits as usize);
+    let mut rest = number;
+    for place in text[..digits].iter_mut().rev() {
+        *place = DIGITS[(rest & 15) as usize];
+        rest >>= 4;
     }
+    out.extend_from_slice(&text[..digits]);
 }
 
 /// Reads hexadecimal digits; `None` when there is anything else or more than 16 of them.
@@ -56,6 +61,9 @@ pub fn read_hex(text: &[u8]) -> Option<u64> {
 
 /// Appends a decimal number.
 pub fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+    if number < 10 {
+        return out.push(b'0' + number as u8);
+    }
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     loop {

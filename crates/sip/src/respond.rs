@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use core::ops::Range;
 
 use crate::flow::Flow;
-use crate::header::{HeaderName, NameAddr, Param, Via};
+use crate::header::{HeaderName, NameAddr, Via};
 use crate::message::StatusCode;
 use crate::random::push_decimal;
 use crate::wire::{Edit, Packet};
@@ -82,40 +82,55 @@ pub fn mark_source(
     let Some(line) = offset_of(packet.bytes(), value) else {
         return;
     };
-    if let Some(param) = via.params.param(b"rport")
-        && let Some(range) = param_range(packet, &param)
-    {
-        edit.replace_with(range, |out| {
-            out.extend_from_slice(b"rport=");
-            push_decimal(out, u64::from(source.port()));
-        });
-    } else if via.host.ip() == Some(source.ip()) {
-        return;
-    }
-    match via
-        .params
-        .param(b"received")
-        .and_then(|p| param_range(packet, &p))
-    {
-        Some(range) => edit.replace_with(range, |out| {
-            out.extend_from_slice(b"received=");
-            write_ip(out, source.ip());
-        }),
-        None => edit.insert_with(line.start + via.range().end, |out| {
-            out.extend_from_slice(b";received=");
-            write_ip(out, source.ip());
-        }),
+    for (range, mark) in marks(value, via, source).into_iter().flatten() {
+        let range = line.start + range.start..line.start + range.end;
+        edit.replace_with(range, |out| mark.write(out, source));
     }
 }
 
-/// Where a parameter stands, from its name to the end of its value.
-fn param_range(packet: &Packet<'_>, param: &Param<'_>) -> Option<Range<usize>> {
-    let name = offset_of(packet.bytes(), param.name)?;
-    let end = match param.value {
-        Some(value) => offset_of(packet.bytes(), value)?.end,
-        None => name.end,
+/// What is noted about the source of a request.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// The port, as `rport`.
+    Port,
+    /// The address, in place of another one.
+    Address,
+    /// The address, as a new parameter.
+    NewAddress,
+}
+
+impl Mark {
+    fn write(self, out: &mut Vec<u8>, source: SocketAddr) {
+        match self {
+            Mark::Port => {
+                out.extend_from_slice(b"rport=");
+                return push_decimal(out, u64::from(source.port()));
+            }
+            Mark::Address => out.extend_from_slice(b"received="),
+            Mark::NewAddress => out.extend_from_slice(b";received="),
+        }
+        write_ip(out, source.ip());
+    }
+}
+
+/// What is noted in a Via, and in place of what, in the order of the places inside `value`.
+fn marks(value: &[u8], via: &Via<'_>, source: SocketAddr) -> [Option<(Range<usize>, Mark)>; 2] {
+    let port = match via.rport {
+        Some(_) => offset_of(value, via.rport_raw()).map(|range| (range, Mark::Port)),
+        None => None,
     };
-    Some(name.start..end)
+    if port.is_none() && via.host.ip() == Some(source.ip()) {
+        return [None, None];
+    }
+    let end = via.range().end;
+    let address = match via.received_raw().and_then(|raw| offset_of(value, raw)) {
+        Some(range) => (range, Mark::Address),
+        None => (end..end, Mark::NewAddress),
+    };
+    match port {
+        Some(port) if port.0.start > address.0.start => [Some(address), Some(port)],
+        port => [port, Some(address)],
+    }
 }
 
 fn write_ip(out: &mut Vec<u8>, ip: std::net::IpAddr) {
@@ -172,7 +187,7 @@ pub fn print(
         copied |= bit;
         match name {
             HeaderName::Via => {
-                write_via_line(&mut out, request, header.value(), source, top);
+                write_via_line(&mut out, header.value(), source, top);
                 top = false;
             }
             HeaderName::From => line(&mut out, "From", header.value()),
@@ -217,32 +232,24 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 fn write_to(out: &mut Vec<u8>, value: &[u8], code: StatusCode, tag: &str) {
     out.extend_from_slice(b"To: ");
     out.extend_from_slice(value);
-    let tagged = NameAddr::parse(value).is_ok_and(|n| n.tag().is_some());
-    if code.0 != 100 && !tagged && !tag.is_empty() {
+    let tagged = || NameAddr::parse(value).is_ok_and(|n| n.tag().is_some());
+    if code.0 != 100 && !tag.is_empty() && !tagged() {
         out.extend_from_slice(b";tag=");
         out.extend_from_slice(tag.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_via_line(
-    out: &mut Vec<u8>,
-    request: &Packet<'_>,
-    value: &[u8],
-    source: SocketAddr,
-    top: bool,
-) {
+fn write_via_line(out: &mut Vec<u8>, value: &[u8], source: SocketAddr, top: bool) {
     out.extend_from_slice(b"Via: ");
-    let via = if top { Via::parse(value).ok() } else { None };
-    match via {
-        Some(via) => {
-            let mut edit = Edit::new();
-            mark_source(&mut edit, request, value, &via, source);
-            // The edit speaks of places in the message; print only this line of it.
-            let at = offset_of(request.bytes(), value).unwrap_or(0..0);
-            edit.print_part(request.bytes(), at, out);
+    let mut at = 0;
+    if top && let Ok(via) = Via::parse(value) {
+        for (range, mark) in marks(value, &via, source).into_iter().flatten() {
+            out.extend_from_slice(value.get(at..range.start).unwrap_or_default());
+            mark.write(out, source);
+            at = range.end;
         }
-        None => out.extend_from_slice(value),
     }
+    out.extend_from_slice(value.get(at..).unwrap_or_default());
     out.extend_from_slice(b"\r\n");
 }

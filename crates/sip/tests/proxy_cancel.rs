@@ -56,6 +56,7 @@ fn after_a_provisional_response_it_goes_on_at_once() {
     scene.alice_acks(&invite, &finals[0]);
     scene.end();
     assert!(scene.alice_codes().is_empty());
+    assert!(scene.got(0).is_empty(), "the 200 stops the CANCEL");
 }
 
 #[test]

@@ -39,8 +39,11 @@ fn unfolded(value: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Start line, headers and body.
+type Content = (Vec<Vec<u8>>, Vec<(String, Vec<u8>)>, Vec<u8>);
+
 /// What a message says, however it is written: names in full, folds undone, Content-Length left out.
-fn content(packet: &Packet<'_>) -> (Vec<Vec<u8>>, Vec<(String, Vec<u8>)>, Vec<u8>) {
+fn content(packet: &Packet<'_>) -> Content {
     let start = match packet.status() {
         Some(code) => vec![code.0.to_string().into_bytes(), packet.reason().to_vec()],
         None => vec![packet.method_name().to_vec(), packet.request_uri().to_vec()],

@@ -8,9 +8,10 @@ use clap::Args as ClapArgs;
 use phone::{CallNumber, Event, Sound, Source};
 
 use crate::arguments::{Line, Voice, parse_seconds};
-use crate::console::{Console, json_events};
+use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
+use crate::report::json_events;
 
 /// Calls answered at once where nothing is recorded.
 const AT_ONCE: u32 = 32;
@@ -136,6 +137,8 @@ impl Post<'_> {
         self.note(event);
         match event {
             Event::RegistrationFailed { cause, .. } if !self.registered => {
+                // There is nothing to take back.
+                desk.phone.keep_contact();
                 let whom = format!("{} at {}", self.args.line.account, self.args.line.server());
                 return Some(Err(Failure::of(
                     cause,

@@ -1,6 +1,6 @@
 //! Arguments that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +97,19 @@ impl Voice {
     /// A file that cannot be read or written.
     pub fn open(&self, call: u32) -> Result<Sound, Failure> {
         let wrong = |error: phone::SoundError| Failure::new(Exit::Sound, error.to_string(), "");
+        if let (Some(play), Some(record)) = (&self.play, &self.record)
+            && is_same(play, &numbered(record, call))
+        {
+            let message = format!(
+                "{} cannot be played and recorded to at once",
+                play.display()
+            );
+            return Err(Failure::new(
+                Exit::Usage,
+                message,
+                "choose another file for --record",
+            ));
+        }
         let source = match &self.play {
             Some(path) => Source::file(path).map_err(wrong)?,
             None => Source::Silence,
@@ -113,8 +126,13 @@ impl Voice {
     }
 }
 
+/// Whether both paths lead to one file that exists.
+fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
 /// `x.wav` for the first call, `x-2.wav` for the second.
-fn numbered(path: &std::path::Path, call: u32) -> PathBuf {
+fn numbered(path: &Path, call: u32) -> PathBuf {
     if call < 2 {
         return path.to_owned();
     }
@@ -168,7 +186,6 @@ fn parse_codec(text: &str) -> Result<CodecKind, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn seconds_and_keys() {

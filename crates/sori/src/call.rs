@@ -7,9 +7,10 @@ use clap::Args as ClapArgs;
 use phone::{CallNumber, Cause, Event};
 
 use crate::arguments::{Line, Voice, parse_keys, parse_seconds};
-use crate::console::{Console, json_events};
+use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
+use crate::report::json_events;
 
 /// Call somebody: play a file, record what is heard, press keys.
 ///
@@ -69,12 +70,15 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
         .call(&target, sound)
         .map_err(|error| Failure::new(Exit::Internal, error.to_string(), ""))?;
     let mut talk = Talk::new(args, number);
+    let mut grace = GRACE;
     while talk.ended.is_none() {
         if !talk.step(&desk, console) {
+            // The answers have been waited for already.
+            grace = Duration::ZERO;
             break;
         }
     }
-    for event in desk.close(GRACE) {
+    for event in desk.close(grace) {
         console.event(&event);
         talk.note(&event);
     }

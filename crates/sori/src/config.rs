@@ -16,6 +16,8 @@ pub struct ServeFile {
     pub sip: Vec<String>,
     /// What has to be authenticated.
     pub auth: Option<Vec<String>>,
+    /// The hash functions of Digest to offer.
+    pub digest: Option<Vec<String>>,
     /// 302 instead of putting callers through.
     pub redirect: bool,
     /// Domains that redirect.

@@ -11,6 +11,7 @@ mod json;
 mod options;
 mod password;
 mod register;
+mod report;
 mod serve;
 mod signals;
 mod trace;

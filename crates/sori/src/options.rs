@@ -7,9 +7,10 @@ use phone::{Event, Name, Server, Settings};
 use sip::uri::Uri;
 
 use crate::arguments::Output;
-use crate::console::{Console, json_events};
+use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
+use crate::report::json_events;
 
 /// Ask a server or a phone what it can do (SIP OPTIONS), which also shows that it is there.
 ///

@@ -7,9 +7,10 @@ use clap::Args as ClapArgs;
 use phone::{Event, Name};
 
 use crate::arguments::Line;
-use crate::console::{Console, json_events};
+use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
+use crate::report::json_events;
 
 /// The ports from which `sori register` takes that of an account: above those that systems give out by themselves.
 const PORTS: std::ops::RangeInclusive<u16> = 61_000..=64_999;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use server::{Authentication, Config, Server};
+use sip::auth::Algorithm;
 use sip::flow::Transport;
 
 use crate::config::ServeFile;
@@ -49,6 +50,9 @@ pub struct Args {
     /// What has to be authenticated: register, invite, both (register,invite), or none [default: register,invite]
     #[arg(long, value_name = "WHAT", value_parser = parse_auth)]
     auth: Option<Authentication>,
+    /// The hash functions of Digest to offer, in this order: md5, sha-256 [default: md5,sha-256]
+    #[arg(long, value_name = "LIST", value_parser = parse_digest)]
+    digest: Option<Digest>,
     /// Tell callers where to go (302) instead of putting them through
     #[arg(long)]
     redirect: bool,
@@ -110,6 +114,26 @@ pub fn parse_auth(text: &str) -> Result<Authentication, String> {
         }
     }
     Ok(auth)
+}
+
+/// The hash functions of Digest to offer.
+#[derive(Clone, Debug)]
+struct Digest(Vec<Algorithm>);
+
+fn parse_digest(text: &str) -> Result<Digest, String> {
+    let mut list = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        let algorithm = match word.to_ascii_lowercase().as_str() {
+            "md5" => Algorithm::Md5,
+            "sha-256" => Algorithm::Sha256,
+            _ => return Err(format!("\"{word}\" is not md5 or sha-256")),
+        };
+        if list.contains(&algorithm) {
+            return Err(format!("{word} stands there twice"));
+        }
+        list.push(algorithm);
+    }
+    Ok(Digest(list))
 }
 
 fn parse_ports(text: &str) -> Result<(u16, u16), String> {
@@ -200,6 +224,11 @@ fn settings(args: Args, file: ServeFile) -> Result<Config, String> {
         (None, Some(words)) => parse_auth(&words.join(","))?,
         (None, None) => Authentication::default(),
     };
+    if let Some(Digest(algorithms)) = args.digest {
+        config.algorithms = algorithms;
+    } else if let Some(words) = file.digest {
+        config.algorithms = parse_digest(&words.join(","))?.0;
+    }
     config.redirect = args.redirect || file.redirect;
     config.redirect_domains = file.redirect_domains;
     config.redirect_domains.extend(args.redirect_domains);

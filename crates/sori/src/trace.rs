@@ -16,11 +16,11 @@ impl Tap for Trace {
             Direction::Out => ">>>",
         };
         let text = format!(
-            "{arrow} {} {} {}\n{}\n",
+            "{arrow} {} {} {}\n{}\n\n",
             flow.transport.param(),
             flow.local,
             flow.remote,
-            readable(bytes)
+            readable(bytes).trim_end()
         );
         // Nobody reads it when standard error is closed.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());

@@ -3,6 +3,7 @@
 //! A test builds a [`World`], puts nodes into it, lets time run and asserts on what each side got and on
 //! [`World::trace`], the record of every message that left any node.
 
+pub mod bytes;
 pub mod conformance;
 pub mod message;
 pub mod ops;

@@ -121,7 +121,7 @@ impl Endpoint {
     /// Adds an address that messages arrive at and leave from.
     pub fn add_listener(&mut self, listener: Listener) {
         self.own.add_listener(&listener);
-        self.tx.listeners.push(listener);
+        self.tx.add_listener(listener);
     }
 
     /// Adds a domain that this element is responsible for (RFC 3261 §16.4, §16.5).
@@ -297,7 +297,7 @@ impl Endpoint {
         };
         match self.tx.on_request(now, flow, packet, &via, method) {
             Arrival::Repeated => {}
-            Arrival::Ack => self.on_ack(flow, packet, &via, to_tag),
+            Arrival::Ack => self.on_ack(flow, packet, to_tag),
             Arrival::Full => {
                 self.tx.counters.refused_full += 1;
                 self.answer_statelessly(flow, packet, &via, StatusCode(503), None);
@@ -352,7 +352,7 @@ impl Endpoint {
         }
     }
 
-    fn on_ack(&mut self, flow: Flow, packet: &Packet<'_>, via: &Via<'_>, to_tag: Option<&[u8]>) {
+    fn on_ack(&mut self, flow: Flow, packet: &Packet<'_>, to_tag: Option<&[u8]>) {
         if self.agent.kept() > 0 && self.agent.on_ack(self.now, &mut self.tx, packet) {
             return;
         }
@@ -360,7 +360,7 @@ impl Endpoint {
         if own
             || !self
                 .proxy
-                .forward_ack(&mut self.tx, &self.own, flow, packet, via)
+                .forward_ack(&mut self.tx, &self.own, flow, packet)
         {
             self.tx.counters.stray_acks += 1;
         }

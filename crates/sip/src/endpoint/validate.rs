@@ -42,9 +42,9 @@ pub(super) fn request<'a>(packet: &Packet<'a>) -> Result<Option<&'a [u8]>, Fault
         return Err(bad("Missing Call-ID"));
     }
     let from = packet.value(HeaderName::From).ok_or(bad("Missing From"))?;
-    NameAddr::parse(from).map_err(|_| bad("Malformed From"))?;
+    NameAddr::check(from).map_err(|_| bad("Malformed From"))?;
     let to = packet.value(HeaderName::To).ok_or(bad("Missing To"))?;
-    let to = NameAddr::parse(to).map_err(|_| bad("Malformed To"))?;
+    let to_tag = NameAddr::check(to).map_err(|_| bad("Malformed To"))?;
     if let Some(value) = packet.value(HeaderName::MaxForwards) {
         max_forwards(value).ok_or(bad("Malformed Max-Forwards"))?;
     }
@@ -52,6 +52,7 @@ pub(super) fn request<'a>(packet: &Packet<'a>) -> Result<Option<&'a [u8]>, Fault
         contacts(packet)?;
     } else if let Some(contact) = packet.value(HeaderName::Contact)
         && contact != b"*"
+        && NameAddr::check(contact).is_err()
     {
         NameAddr::parse_list(contact)
             .try_for_each(|c| c.map(drop))
@@ -63,7 +64,7 @@ pub(super) fn request<'a>(packet: &Packet<'a>) -> Result<Option<&'a [u8]>, Fault
             .map_err(|_| bad("Malformed Route"))?;
     }
     request_uri(packet)?;
-    Ok(to.tag())
+    Ok(to_tag)
 }
 
 fn contacts(packet: &Packet<'_>) -> Result<(), Fault> {

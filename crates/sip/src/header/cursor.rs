@@ -66,7 +66,7 @@ pub(crate) fn is(b: u8, class: u8) -> bool {
 /// How many octets of the class the text starts with. Four at a time: this loop is where the
 /// reading of headers spends its time.
 #[inline]
-fn prefix(text: &[u8], class: u8) -> usize {
+pub(crate) fn prefix(text: &[u8], class: u8) -> usize {
     let (fours, rest) = text.as_chunks::<4>();
     let mut len = 0;
     for [a, b, c, d] in fours {

@@ -31,6 +31,8 @@ pub struct Via<'a> {
     pub params: Params<'a>,
     raw: &'a [u8],
     host_raw: &'a [u8],
+    rport_raw: &'a [u8],
+    received_raw: Option<&'a [u8]>,
     start: usize,
     next: Option<usize>,
 }
@@ -66,12 +68,12 @@ impl<'a> Via<'a> {
 
     /// The bytes of the `rport` parameter with its value; empty when there is none.
     pub fn rport_raw(&self) -> &'a [u8] {
-        self.params.param(b"rport").map_or(&[], |p| p.raw)
+        self.rport_raw
     }
 
     /// The bytes of the `received` parameter with its value.
     pub fn received_raw(&self) -> Option<&'a [u8]> {
-        self.params.param(b"received").map(|p| p.raw)
+        self.received_raw
     }
 
     /// Where the next value of the same header line starts. To take this value off the line, cut
@@ -126,6 +128,8 @@ impl<'a> Via<'a> {
             params: Params::default(),
             raw: &[],
             host_raw,
+            rport_raw: &[],
+            received_raw: None,
             start,
             next: None,
         };
@@ -145,10 +149,12 @@ impl<'a> Via<'a> {
     fn note(&mut self, param: Param<'a>) {
         match param.name.len() {
             6 if self.branch.is_none() && param.is(b"branch") => self.branch = param.value,
-            8 if self.received.is_none() && param.is(b"received") => {
+            8 if self.received_raw.is_none() && param.is(b"received") => {
+                self.received_raw = Some(param.raw);
                 self.received = param.value.and_then(address);
             }
             5 if self.rport.is_none() && param.is(b"rport") => {
+                self.rport_raw = param.raw;
                 let port = param.value.and_then(decimal);
                 self.rport = Some(port.and_then(|p| u16::try_from(p).ok()));
             }

@@ -79,7 +79,7 @@ impl Proxy {
             record_route: forward.record_route,
             loop_hash,
             max_breadth,
-            branches: Vec::new(),
+            branches: Vec::with_capacity(waiting.len()),
             waiting,
             best: None,
             challenges: Vec::new(),
@@ -228,14 +228,10 @@ impl Proxy {
             return;
         };
         if let Some(ack) = context.ack.take() {
-            let bytes = print_ack(
-                &mut self.edit,
-                tx,
-                own,
-                &ack.packet(),
-                context.upstream,
-                flow,
-            );
+            let packet = ack.packet();
+            let routing = Routing::read(own, &packet);
+            let way = (context.upstream, flow);
+            let bytes = print_ack(&mut self.edit, tx, &packet, &routing, way);
             tx.send(flow, bytes);
             self.contexts.remove(id);
             return;
@@ -260,7 +256,9 @@ impl Proxy {
             max_breadth: context.max_breadth,
         };
         let loop_hash = context.loop_hash;
-        let bytes = outgoing.print(&mut self.edit, tx, own, &stored.packet(), |tx, out| {
+        let packet = stored.packet();
+        let routing = Routing::read(own, &packet);
+        let bytes = outgoing.print(&mut self.edit, tx, &packet, &routing, |tx, out| {
             tx.write_via(out, &reserved, &flow, loop_hash);
         });
         tx.restore_request(server, stored);
@@ -279,7 +277,6 @@ impl Proxy {
         own: &OwnNames,
         upstream: Flow,
         packet: &Packet<'_>,
-        via: &Via<'_>,
     ) -> bool {
         let routing = Routing::read(own, packet);
         if !goes_on(own, &routing) || forwards_left(packet) == Some(0) {
@@ -294,7 +291,7 @@ impl Proxy {
             let Hop::Send(flow) = hop.poll(tx, User::Nobody) else {
                 return false;
             };
-            let bytes = print_ack(&mut self.edit, tx, (packet, &routing, via), upstream, flow);
+            let bytes = print_ack(&mut self.edit, tx, packet, &routing, (upstream, flow));
             tx.send(flow, bytes);
             return true;
         }
@@ -409,10 +406,9 @@ fn next_hop(
 fn print_ack(
     edit: &mut Edit,
     tx: &mut Transactions,
-    own: &OwnNames,
     packet: &Packet<'_>,
-    upstream: Flow,
-    flow: Flow,
+    routing: &Routing<'_>,
+    (upstream, flow): (Flow, Flow),
 ) -> Bytes {
     let outgoing = Outgoing {
         upstream,
@@ -421,7 +417,7 @@ fn print_ack(
         record_route: false,
         max_breadth: None,
     };
-    outgoing.print(edit, tx, own, packet, |tx, out| {
+    outgoing.print(edit, tx, packet, routing, |tx, out| {
         tx.write_stateless_via(out, &flow, 0);
     })
 }
@@ -440,14 +436,13 @@ impl Outgoing<'_> {
         &self,
         edit: &mut Edit,
         tx: &mut Transactions,
-        own: &OwnNames,
         packet: &Packet<'_>,
+        routing: &Routing<'_>,
         write_via: impl FnOnce(&mut Transactions, &mut Vec<u8>),
     ) -> Bytes {
         edit.clear();
         edit.remove(0..packet.start_at());
-        let routing = Routing::read(own, packet);
-        self.edit_routes(edit, packet, &routing);
+        self.edit_routes(edit, packet, routing);
         edit_max_forwards(edit, packet);
         if let Some(breadth) = self.max_breadth {
             edit_number(edit, packet, HeaderName::MaxBreadth, u64::from(breadth));

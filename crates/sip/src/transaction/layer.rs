@@ -36,8 +36,9 @@ pub struct Transactions {
     next_query: u64,
     /// Random values for tags, branches and delays.
     pub random: Random,
-    /// The addresses that messages leave from.
-    pub listeners: Vec<Listener>,
+    pub(crate) listeners: Vec<Listener>,
+    /// What peers are told of each listener, printed once.
+    sent_by: Vec<String>,
     /// What was counted.
     pub counters: Counters,
 }
@@ -82,8 +83,23 @@ impl Transactions {
             next_query: 0,
             random,
             listeners: Vec::new(),
+            sent_by: Vec::new(),
             counters: Counters::default(),
         }
+    }
+
+    /// Adds an address that messages leave from.
+    pub(crate) fn add_listener(&mut self, listener: Listener) {
+        self.sent_by.push(match &listener.advertised {
+            Some((host, port)) => format!("{host}:{port}"),
+            None => listener.local.to_string(),
+        });
+        self.listeners.push(listener);
+    }
+
+    /// The addresses that messages leave from.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     /// How many transactions live: client and server.
@@ -168,30 +184,24 @@ impl Transactions {
 
     /// The host and port that peers are told for a local address.
     pub fn sent_by(&self, transport: Transport, local: std::net::SocketAddr) -> String {
-        let advertised = self
-            .listeners
-            .iter()
-            .find(|l| l.transport == transport && l.local == local)
-            .and_then(|l| l.advertised.as_ref());
-        match advertised {
-            Some((host, port)) => format!("{host}:{port}"),
+        match self.printed_sent_by(transport, local) {
+            Some(printed) => printed.to_owned(),
             None => local.to_string(),
         }
     }
 
     /// Appends the host and port that peers are told for a local address.
     pub(crate) fn write_sent_by(&self, out: &mut Vec<u8>, flow: &Flow) {
-        use std::io::Write as _;
-        let advertised = self
-            .listeners
-            .iter()
-            .find(|l| l.transport == flow.transport && l.local == flow.local)
-            .and_then(|l| l.advertised.as_ref());
-        // Writing into a vector cannot fail.
-        let _ = match advertised {
-            Some((host, port)) => write!(out, "{host}:{port}"),
-            None => write_socket_address(out, flow.local),
-        };
+        match self.printed_sent_by(flow.transport, flow.local) {
+            Some(printed) => out.extend_from_slice(printed.as_bytes()),
+            None => out.extend_from_slice(flow.local.to_string().as_bytes()),
+        }
+    }
+
+    fn printed_sent_by(&self, transport: Transport, local: std::net::SocketAddr) -> Option<&str> {
+        let mut listeners = self.listeners.iter();
+        let at = listeners.position(|l| l.transport == transport && l.local == local)?;
+        self.sent_by.get(at).map(String::as_str)
     }
 
     /// A timer of a transaction fired.
@@ -315,28 +325,6 @@ pub enum User {
     },
     /// The user agent; the number is its own.
     Agent(u64),
-}
-
-/// Appends `host:port`, IPv6 in brackets.
-pub(crate) fn write_socket_address(
-    out: &mut Vec<u8>,
-    address: std::net::SocketAddr,
-) -> std::io::Result<()> {
-    use std::io::Write as _;
-    match address.ip() {
-        std::net::IpAddr::V4(ip) => {
-            for (i, octet) in ip.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
-                }
-                crate::random::push_decimal(out, u64::from(octet));
-            }
-        }
-        std::net::IpAddr::V6(ip) => write!(out, "[{ip}]")?,
-    }
-    out.push(b':');
-    crate::random::push_decimal(out, u64::from(address.port()));
-    Ok(())
 }
 
 /// Whether the INVITE machine or the other one belongs to a method.

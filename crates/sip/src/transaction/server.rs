@@ -251,7 +251,11 @@ impl Transactions {
 
     /// Answers with a response made here. Nothing happens when the transaction is answered already.
     pub fn respond(&mut self, now: Time, id: ServerId, reply: &Reply<'_>) {
-        let tag = self.local_tag(id);
+        // A 100 has none (RFC 3261 §8.2.6.2), and it is the response that is made most often.
+        let tag = match reply.code.0 {
+            100 => String::new(),
+            _ => self.local_tag(id),
+        };
         let Some(server) = self.servers.get(id) else {
             return;
         };

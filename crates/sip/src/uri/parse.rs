@@ -103,9 +103,8 @@ fn port(cursor: &mut Cursor<'_>) -> Result<Option<u16>, ParseError> {
         return Ok(None);
     }
     let from = cursor.at();
-    while cursor.peek().is_some_and(|b| b.is_ascii_digit()) {
-        cursor.skip(1);
-    }
+    let digits = cursor.rest().iter().take_while(|b| b.is_ascii_digit());
+    cursor.skip(digits.count());
     match decimal(cursor.since(from)).and_then(|n| u16::try_from(n).ok()) {
         Some(port) => Ok(Some(port)),
         None => Err(ParseError::new(

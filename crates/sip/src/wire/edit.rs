@@ -91,13 +91,7 @@ impl Edit {
     /// The original with the changes made.
     pub fn print(&self, original: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.printed_len(original.len()));
-        self.print_part(original, 0..original.len(), &mut out);
-        out
-    }
-
-    /// Appends `part` of the original with the changes made; all changes must lie within it.
-    pub fn print_part(&self, original: &[u8], part: Range<usize>, out: &mut Vec<u8>) {
-        let mut at = part.start;
+        let mut at = 0;
         for splice in &self.splices {
             debug_assert!(splice.at >= at, "changes overlap");
             if let Some(kept) = original.get(at..splice.at) {
@@ -106,7 +100,8 @@ impl Edit {
             out.extend_from_slice(&self.text[splice.text..splice.text_end]);
             at = splice.end.max(at);
         }
-        out.extend_from_slice(original.get(at..part.end).unwrap_or_default());
+        out.extend_from_slice(original.get(at..).unwrap_or_default());
+        out
     }
 }
 

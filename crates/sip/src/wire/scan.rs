@@ -6,6 +6,7 @@ use memchr::memchr;
 
 use super::{MAX_HEADERS, MAX_MESSAGE};
 use crate::header::HeaderName;
+use crate::header::cursor::{TOKEN, all, prefix};
 use crate::message::{Method, StatusCode};
 
 /// Where the parts of one message are, as offsets into its bytes (RFC 3261 §7).
@@ -161,9 +162,20 @@ impl Default for Index {
     }
 }
 
-pub(super) const fn bit(name: HeaderName) -> u128 {
-    1 << (name as u8 & 127)
+pub(super) fn bit(name: HeaderName) -> u128 {
+    BITS[(name as u8 & 127) as usize]
 }
+
+/// Shifting 128 bits costs more than looking the result up.
+static BITS: [u128; 128] = {
+    let mut bits = [0; 128];
+    let mut i = 0;
+    while i < 128 {
+        bits[i] = 1 << i;
+        i += 1;
+    }
+    bits
+};
 
 /// Notes where everything in one message is. The bytes are the whole datagram, or what
 /// [`super::Stream`] cut out of a stream; leading line ends are skipped (RFC 3261 §7.5).
@@ -220,7 +232,7 @@ fn scan_start(bytes: &[u8], at: usize, end: usize, index: &mut Index) -> Result<
 fn scan_status(line: &[u8], at: usize, index: &mut Index) -> Result<(), ScanError> {
     let space = memchr(b' ', line).ok_or(ScanError::NotSip)?;
     let (version, rest) = line.split_at(space);
-    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+    if !is_version_2(version) {
         return Err(ScanError::NotSip);
     }
     let rest = &rest[1..];
@@ -245,7 +257,7 @@ fn scan_status(line: &[u8], at: usize, index: &mut Index) -> Result<(), ScanErro
 fn scan_request(line: &[u8], at: usize, index: &mut Index) -> Result<(), ScanError> {
     let method_end = memchr(b' ', line).ok_or(ScanError::NotSip)?;
     let name = &line[..method_end];
-    if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
+    if !all(name, TOKEN) {
         return Err(ScanError::NotSip);
     }
     // The version is the last word, so that blanks inside a Request-URI stay visible as a defect.
@@ -258,7 +270,7 @@ fn scan_request(line: &[u8], at: usize, index: &mut Index) -> Result<(), ScanErr
     let mut uri = method_end + 1..version_at - 1;
     let raw = &line[uri.clone()];
     let clean = raw.trim_ascii();
-    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+    if !is_version_2(version) {
         index.note(Defect::Version);
     } else if clean.is_empty()
         || clean.len() != raw.len()
@@ -312,8 +324,7 @@ fn scan_headers(bytes: &[u8], mut at: usize, index: &mut Index) -> Result<usize,
 
 fn add_line(bytes: &[u8], at: usize, end: usize, next: usize, index: &mut Index) {
     let line = &bytes[at..end];
-    let named = line.iter().take_while(|b| is_token(**b)).count();
-    let (name, rest) = line.split_at(named);
+    let (name, rest) = line.split_at(prefix(line, TOKEN));
     let (Some((b':', raw)), Ok(name_len @ 1..)) = (
         rest.trim_ascii_start().split_first(),
         u16::try_from(name.len()),
@@ -367,27 +378,11 @@ pub(super) fn decimal(text: &[u8]) -> Option<usize> {
     })
 }
 
+fn is_version_2(text: &[u8]) -> bool {
+    text == b"SIP/2.0" || text.eq_ignore_ascii_case(b"SIP/2.0")
+}
+
 fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
     text.get(..prefix.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+        .is_some_and(|head| head == prefix || head.eq_ignore_ascii_case(prefix))
 }
-
-/// Whether the octet may stand in a token (RFC 3261 §25.1).
-const fn is_token(b: u8) -> bool {
-    TOKEN[b as usize]
-}
-
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut i = 0;
-    while i < 256 {
-        let b = i as u8;
-        table[i] = b.is_ascii_alphanumeric()
-            || matches!(
-                b,
-                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-            );
-        i += 1;
-    }
-    table
-};

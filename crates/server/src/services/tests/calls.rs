@@ -6,7 +6,7 @@ use media::rtcp::{Compound, RtcpPacket};
 
 use super::super::mailbox::Job;
 use super::super::{CallKey, Service, Services};
-use super::peer::{Heard, Peer, destination, samples, spectrum};
+use super::peer::{Heard, Peer, destination, samples, spectrum, version};
 use super::{LOCAL, PATIENCE, call, services};
 
 fn open(services: &Services, key: CallKey, service: Service, offer: &[u8]) -> SocketAddr {
@@ -87,36 +87,16 @@ fn noise(state: &mut u32, frame: &mut [u8; 160]) {
 }
 
 /// Talks to an echo until a second of it came back unchanged, and fails when none does.
-fn hear_oneself(peer: &mut Peer, to: SocketAddr, payload_type: u8, events: Option<u8>) {
+fn hear_oneself(peer: &mut Peer, to: SocketAddr, payload_type: u8) {
     let (mut said, mut echoed) = (Vec::new(), Vec::new());
     let mut state = 1;
     let mut frame = [0; 160];
-    for n in 0..1000u16 {
-        match events.filter(|_| n < 10) {
-            Some(kind) => {
-                let end = if n < 7 { 0 } else { 0x80 };
-                peer.press(
-                    to,
-                    kind,
-                    [
-                        5,
-                        end | 10,
-                        ((n + 1) * 160 >> 8) as u8,
-                        ((n + 1) * 160) as u8,
-                    ],
-                );
-                if n == 9 {
-                    peer.skip(1600);
-                }
-            }
-            None => {
-                noise(&mut state, &mut frame);
-                peer.speak(to, payload_type, &frame);
-                said.extend_from_slice(&frame);
-            }
-        }
+    for n in 0..1000 {
+        noise(&mut state, &mut frame);
+        peer.speak(to, payload_type, &frame);
+        said.extend_from_slice(&frame);
         let heard = peer.hear();
-        assert_eq!(heard.payload_type, payload_type, "sound and nothing else");
+        assert_eq!(heard.payload_type, payload_type);
         echoed.extend_from_slice(&heard.payload);
         if n > 100 && n % 10 == 0 {
             let second = &echoed[echoed.len() - 8000..];
@@ -128,13 +108,31 @@ fn hear_oneself(peer: &mut Peer, to: SocketAddr, payload_type: u8, events: Optio
     panic!("no second of the echo is what was said");
 }
 
+/// Presses a key for 140 ms and lets go of it, in packets of type 101, and listens for a while.
+fn press_a_key(peer: &mut Peer, to: SocketAddr) -> Vec<Heard> {
+    let press = |n: u16| {
+        let end = if n < 7 { 0 } else { 0x80 };
+        let [high, low] = (160 * (n.min(7) + 1)).to_be_bytes();
+        [5, end | 10, high, low]
+    };
+    let heard = (0..50).map(|n| {
+        if n < 10 {
+            peer.say(to, 101, &press(n));
+        }
+        peer.hear()
+    });
+    let heard = heard.collect();
+    peer.skip(50 * 160);
+    heard
+}
+
 #[test]
 fn an_echo_is_what_was_said() {
     let services = services(20_100, 20, 10);
     for (key, formats, payload_type) in [(1, "0", 0), (2, "8", 8)] {
         let mut peer = Peer::new();
         let to = open(&services, call(key), Service::Echo, &peer.sdp(formats, ""));
-        hear_oneself(&mut peer, to, payload_type, None);
+        hear_oneself(&mut peer, to, payload_type);
     }
 }
 
@@ -144,19 +142,28 @@ fn keys_do_not_disturb_an_echo() {
     let mut peer = Peer::new();
     let offer = peer.sdp("0 101", "a=rtpmap:101 telephone-event/8000\r\n");
     let to = open(&services, call(1), Service::Echo, &offer);
-    hear_oneself(&mut peer, to, 0, Some(101));
+    for heard in press_a_key(&mut peer, to) {
+        assert_eq!(heard.payload_type, 0, "no key comes back");
+        assert_eq!(heard.payload, [0xff; 160], "a key makes no sound");
+    }
+    hear_oneself(&mut peer, to, 0);
+    press_a_key(&mut peer, to);
+    hear_oneself(&mut peer, to, 0);
 }
 
 #[test]
 fn hold_stops_the_sound_and_its_end_brings_it_back() {
     let services = services(20_300, 20, 10);
     let peer = Peer::new();
-    let from = open(&services, call(1), Service::Tone, &peer.sdp("0", ""));
+    let answer = services
+        .open(call(1), Service::Tone, LOCAL, Some(&peer.sdp("0", "")))
+        .unwrap();
+    let from = destination(&answer);
     let before = peer.hear();
     let held = services
         .reoffer(call(1), Some(&peer.sdp("0", "a=sendonly\r\n")))
         .unwrap();
-    assert!(String::from_utf8(held).unwrap().contains("a=recvonly"));
+    assert!(String::from_utf8_lossy(&held).contains("a=recvonly"));
     // What was under way arrives; then it is quiet.
     peer.rtp
         .set_read_timeout(Some(Duration::from_millis(500)))
@@ -167,6 +174,8 @@ fn hold_stops_the_sound_and_its_end_brings_it_back() {
     peer.rtp.set_read_timeout(Some(PATIENCE)).unwrap();
     let resumed = services.reoffer(call(1), Some(&peer.sdp("0", ""))).unwrap();
     assert_eq!(destination(&resumed), from, "the port stays");
+    let versions = [&answer, &held, &resumed].map(|body| version(body));
+    assert_eq!(versions, [0, 1, 2].map(|n| versions[0] + n));
     let after: Vec<Heard> = (0..10).map(|_| peer.hear()).collect();
     assert!(
         after

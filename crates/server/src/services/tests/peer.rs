@@ -32,7 +32,7 @@ impl Peer {
         loop {
             let rtp = UdpSocket::bind((LOCAL, 0)).unwrap();
             let port = rtp.local_addr().unwrap().port();
-            let Some(above) = port.checked_add(1).filter(|_| port % 2 == 0) else {
+            let Some(above) = port.checked_add(1).filter(|_| port.is_multiple_of(2)) else {
                 continue;
             };
             let Ok(rtcp) = UdpSocket::bind((LOCAL, above)) else {
@@ -76,6 +76,7 @@ impl Peer {
         }
     }
 
+    /// Sends one packet that begins now.
     pub(super) fn say(&mut self, to: SocketAddr, payload_type: u8, payload: &[u8]) {
         let mut packet = Vec::new();
         Builder {
@@ -98,11 +99,7 @@ impl Peer {
         self.timestamp = self.timestamp.wrapping_add(payload.len() as u32);
     }
 
-    /// Says one packet of a telephone-event, a frame later.
-    pub(super) fn press(&mut self, to: SocketAddr, payload_type: u8, event: [u8; 4]) {
-        self.say(to, payload_type, &event);
-    }
-
+    /// Says nothing for so long.
     pub(super) fn skip(&mut self, samples: u32) {
         self.timestamp = self.timestamp.wrapping_add(samples);
     }
@@ -114,6 +111,12 @@ pub(super) fn destination(description: &[u8]) -> SocketAddr {
     let media = &session.media[0];
     let place = sdp::Destination::of(session.connection_of(media), media.port, true).unwrap();
     place.socket_addr().unwrap()
+}
+
+/// The version of the description (RFC 3264 §8).
+pub(super) fn version(description: &[u8]) -> u64 {
+    let session = sdp::Session::parse(description).unwrap();
+    session.origin.session_version.parse().unwrap()
 }
 
 /// The samples of these packets.

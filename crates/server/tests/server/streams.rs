@@ -1,0 +1,229 @@
+//! TCP, mixed transports, IPv6.
+
+use std::net::TcpListener;
+
+use server::Authentication;
+
+use crate::message::Request;
+use crate::peer::Peer;
+use crate::scene::{DOMAIN, Scene, password};
+
+fn open() -> Scene {
+    Scene::with(|c| c.authentication = Authentication::NONE)
+}
+
+fn invite(caller: &Peer, to: &str) -> Request {
+    Request::new(
+        "INVITE",
+        &format!("sip:{to}@{DOMAIN}"),
+        "sip:x@elsewhere.test",
+    )
+    .header("Contact", &caller.contact("x"))
+}
+
+/// A whole call, with what is to be seen of our hops in Record-Route, the nearest to the callee first.
+fn call_through(caller: &mut Peer, callee: &mut Peer, hops: &[String]) {
+    let call = invite(caller, "bob");
+    caller.send(&call);
+    let got = callee.expect_request("INVITE");
+    assert_eq!(got.all("Record-Route"), hops);
+    let contact = callee.contact("bob");
+    let answer = got.reply(200, "b", &[("Contact", &contact)]);
+    callee.respond(&answer);
+    let ok = caller.expect(200);
+    assert_eq!(ok.all("Record-Route"), hops);
+    caller.send(&call.ack(&ok));
+    let ack = callee.expect_request("ACK");
+    assert!(!ack.has("Route"), "both of our routes are gone: {ack:?}");
+    let mut bye = Request::new("BYE", &format!("sip:x@{}", caller.local()), "");
+    bye.uri = crate::message::bare(got.value("Contact")).into();
+    bye.from = answer.value("To").into();
+    bye.to = got.value("From").into();
+    bye.call = got.value("Call-ID").into();
+    for hop in hops {
+        bye = bye.header("Route", hop);
+    }
+    callee.send(&bye);
+    let bye = caller.expect_request("BYE");
+    assert!(!bye.has("Route"), "{bye:?}");
+    caller.respond(&bye.reply(200, "", &[]));
+    callee.expect(200);
+}
+
+#[test]
+fn a_udp_caller_and_a_tcp_callee() {
+    let scene = open();
+    let mut alice = Peer::udp(scene.udp());
+    let mut bob = Peer::tcp(scene.tcp());
+    // The contact says another port than the connection's: the connection is what is used.
+    bob.register_contact("bob", DOMAIN, "<sip:bob@127.0.0.1:9;transport=tcp>");
+    let hops = [
+        format!("<sip:{};transport=tcp;lr>", scene.tcp()),
+        format!("<sip:{};lr>", scene.udp()),
+    ];
+    call_through(&mut alice, &mut bob, &hops);
+    let opened = scene.server().statistics();
+    assert_eq!(
+        opened.connections_started.value(),
+        0,
+        "it reuses the phone's connection"
+    );
+}
+
+#[test]
+fn a_tcp_caller_and_a_udp_callee() {
+    let scene = open();
+    let mut alice = Peer::tcp(scene.tcp());
+    let mut bob = Peer::udp(scene.udp());
+    bob.register("bob", DOMAIN);
+    let hops = [
+        format!("<sip:{};lr>", scene.udp()),
+        format!("<sip:{};transport=tcp;lr>", scene.tcp()),
+    ];
+    call_through(&mut alice, &mut bob, &hops);
+}
+
+#[test]
+fn both_over_tcp_need_one_record_route() {
+    let scene = open();
+    let mut alice = Peer::tcp(scene.tcp());
+    let mut bob = Peer::tcp(scene.tcp());
+    bob.register("bob", DOMAIN);
+    call_through(
+        &mut alice,
+        &mut bob,
+        &[format!("<sip:{};transport=tcp;lr>", scene.tcp())],
+    );
+}
+
+#[test]
+fn from_ipv6_to_ipv4() {
+    let scene = open();
+    let mut alice = Peer::udp(scene.udp6());
+    let mut bob = Peer::udp(scene.udp());
+    bob.register("bob", DOMAIN);
+    let hops = [
+        format!("<sip:{};lr>", scene.udp()),
+        format!("<sip:{};lr>", scene.udp6()),
+    ];
+    call_through(&mut alice, &mut bob, &hops);
+}
+
+#[test]
+fn within_ipv6_with_authentication() {
+    let scene = Scene::new();
+    let mut alice = Peer::udp(scene.udp6());
+    let mut bob = Peer::udp(scene.udp6());
+    let registered = bob.register("bob", DOMAIN);
+    assert_eq!(registered.contacts(), [format!("sip:bob@{}", bob.local())]);
+    assert!(
+        registered.value("Via").contains("received=::1"),
+        "{registered:?}"
+    );
+    let request = Request::new(
+        "MESSAGE",
+        &format!("sip:bob@{DOMAIN}"),
+        &format!("sip:alice@{DOMAIN}"),
+    );
+    let challenge = alice.exchange(&request);
+    let again = alice.answered(&request, &challenge, "alice", &password("alice"));
+    alice.send(&again);
+    let got = bob.expect_request("MESSAGE");
+    bob.respond(&got.reply(200, "b", &[]));
+    alice.expect(200);
+}
+
+#[test]
+fn a_phone_that_closed_its_connection_is_called_at_its_contact() {
+    let scene = open();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let contact = format!("<sip:bob@{};transport=tcp>", listener.local_addr().unwrap());
+    let mut bob = Peer::tcp(scene.tcp());
+    bob.register_contact("bob", DOMAIN, &contact);
+    drop(bob);
+    let mut alice = Peer::udp(scene.udp());
+    let statistics = scene.server().statistics();
+    while statistics.connections_open.value() > 0 {
+        alice.exchange(&Request::new(
+            "OPTIONS",
+            &format!("sip:{DOMAIN}"),
+            "sip:x@elsewhere.test",
+        ));
+    }
+    alice.send(&invite(&alice, "bob"));
+    let mut bob = Peer::accept(&listener);
+    let got = bob.expect_request("INVITE");
+    bob.respond(&got.reply(486, "b", &[]));
+    alice.expect(486);
+}
+
+#[test]
+fn after_a_restart_a_phone_is_called_at_its_contact() {
+    let mut scene = open();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let contact = format!("<sip:bob@{};transport=tcp>", listener.local_addr().unwrap());
+    let mut bob = Peer::tcp(scene.tcp());
+    bob.register_contact("bob", DOMAIN, &contact);
+    scene.stop();
+    scene.start();
+    let mut alice = Peer::udp(scene.udp());
+    alice.send(&invite(&alice, "bob"));
+    let mut bob = Peer::accept(&listener);
+    let got = bob.expect_request("INVITE");
+    bob.respond(&got.reply(486, "b", &[]));
+    alice.expect(486);
+}
+
+#[test]
+fn a_large_request_takes_tcp_to_the_callee() {
+    let scene = open();
+    let mut alice = Peer::tcp(scene.tcp());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let contact = format!("<sip:bob@{}>", listener.local_addr().unwrap());
+    Peer::udp(scene.udp()).register_contact("bob", DOMAIN, &contact);
+    let text = "long ".repeat(400);
+    alice.send(
+        &Request::new(
+            "MESSAGE",
+            &format!("sip:bob@{DOMAIN}"),
+            "sip:x@elsewhere.test",
+        )
+        .body("text/plain", &text),
+    );
+    let mut bob = Peer::accept(&listener);
+    let got = bob.expect_request("MESSAGE");
+    assert_eq!(got.body, text.as_bytes());
+    assert!(got.value("Via").starts_with("SIP/2.0/TCP "), "{got:?}");
+    bob.respond(&got.reply(200, "b", &[]));
+    alice.expect(200);
+}
+
+#[test]
+fn many_messages_in_one_segment_and_one_message_in_many() {
+    let scene = open();
+    let mut peer = Peer::tcp(scene.tcp());
+    let requests: Vec<Request> = (0..5)
+        .map(|_| {
+            Request::new("OPTIONS", &format!("sip:{DOMAIN}"), "sip:x@elsewhere.test")
+                .body("text/plain", "hello")
+        })
+        .collect();
+    let text: String = requests
+        .iter()
+        .map(|r| format!("\r\n\r\n{}", peer.text(r)))
+        .collect();
+    peer.send_bytes(text.as_bytes());
+    let mut calls: Vec<String> = requests
+        .iter()
+        .map(|_| peer.expect(200).value("Call-ID").to_owned())
+        .collect();
+    calls.sort();
+    let mut sent: Vec<String> = requests.into_iter().map(|r| r.call).collect();
+    sent.sort();
+    assert_eq!(calls, sent);
+    let request = Request::new("OPTIONS", &format!("sip:{DOMAIN}"), "sip:x@elsewhere.test");
+    for byte in peer.text(&request).bytes() {
+        peer.send_bytes(&[byte]);
+    }
+    assert_eq!(peer.expect(200).value("Call-ID"), request.call);
+}

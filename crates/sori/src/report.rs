@@ -1,0 +1,319 @@
+//! What happens as JSON objects: the names and members that scripts rely on.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use phone::{Agreed, Cause, Event, Statistics};
+
+use crate::exit::Failure;
+use crate::json::Object;
+
+/// The events of `--json`, for the help and the manual.
+macro_rules! json_events {
+    () => {
+        "\
+Events of --json, one object a line; each has \"event\" and \"time\" (RFC 3339, UTC), those of calls
+have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
+  registered           account, contact, expires_s
+  registration_failed  account, reason, status?, retry_in_s? (absent: it is not tried again)
+  unregistered         account
+  calling              target
+  incoming             from, from_uri, to, call_id
+  ringing              status (180), reason
+  progress             status (181 to 199), reason
+  early_media          sound before the answer: codec, sample_rate, ptime_ms, local_rtp,
+                       remote_rtp?, sends, receives, dtmf
+  established          peer, call_id?, transport, and all of early_media
+  media_changed        hold, resume or another address: all of early_media
+  dtmf                 digit, duration_ms
+  silence              heard_before: no sound has come for five seconds
+  sound                sound comes again
+  trouble              message: something about the sound; the call goes on
+  failed               of options: reason
+  message              from, content_type, text
+  answered             of options: status, reason, allow, accept, supported, product?,
+                       round_trip_ms
+  ended                cause, reason, status?, call_id?, duration_s, packets_sent,
+                       packets_received, packets_lost, packets_late, jitter_ms, round_trip_ms?,
+                       remote_packets_lost?, remote_jitter_ms?
+  error                why the exit code is not 0: exit_code, status?, message, advice
+cause is one of hung_up_here, hung_up_there, cancelled, refused, unauthorized, timed_out,
+unreachable, no_ack."
+    };
+}
+pub(crate) use json_events;
+
+/// An event of the phone of `account`.
+pub fn event(event: &Event, account: &str) -> Object {
+    match event {
+        Event::Registered { expires, contact } => named("registered")
+            .text("account", account)
+            .text("contact", contact)
+            .number("expires_s", u64::from(*expires)),
+        Event::RegistrationFailed { cause, retry_in } => named("registration_failed")
+            .text("account", account)
+            .text("reason", &cause.to_string())
+            .number_if("status", status(cause))
+            .number_if("retry_in_s", retry_in.map(|d| d.as_secs())),
+        Event::Unregistered => named("unregistered").text("account", account),
+        Event::Message {
+            from,
+            content_type,
+            body,
+        } => named("message")
+            .text("from", from)
+            .text("content_type", content_type)
+            .text("text", &String::from_utf8_lossy(body)),
+        Event::Answered {
+            status,
+            reason,
+            allow,
+            accept,
+            supported,
+            product,
+            round_trip,
+        } => named("answered")
+            .number("status", u64::from(*status))
+            .text("reason", reason)
+            .list("allow", allow)
+            .list("accept", accept)
+            .list("supported", supported)
+            .text_if("product", product.as_deref())
+            .decimal("round_trip_ms", ms(*round_trip)),
+        Event::RequestFailed { cause } => named("failed").text("reason", &cause.to_string()),
+        other => of_call(other),
+    }
+}
+
+/// Why a command fails.
+pub fn failure(failure: &Failure) -> Object {
+    named("error")
+        .number("exit_code", failure.exit as u64)
+        .number_if("status", failure.status.map(u64::from))
+        .text("message", &failure.message)
+        .text("advice", &failure.advice)
+}
+
+/// An object with what all of them have.
+pub fn named(name: &str) -> Object {
+    Object::new().text("event", name).text("time", &now())
+}
+
+/// Milliseconds, with their fraction.
+pub fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// The course of a call.
+fn of_call(event: &Event) -> Object {
+    match event {
+        Event::Incoming {
+            call,
+            from,
+            from_uri,
+            to_uri,
+            call_id,
+        } => named("incoming")
+            .number("call", call.as_u64())
+            .text("from", from)
+            .text("from_uri", from_uri)
+            .text("to", to_uri)
+            .text("call_id", call_id),
+        Event::Progress {
+            call,
+            status,
+            reason,
+        } => named(if *status == 180 {
+            "ringing"
+        } else {
+            "progress"
+        })
+        .number("call", call.as_u64())
+        .number("status", u64::from(*status))
+        .text("reason", reason),
+        Event::Established {
+            call,
+            call_id,
+            peer,
+            transport,
+            agreed,
+        } => {
+            let object = named("established")
+                .number("call", call.as_u64())
+                .text("peer", peer)
+                .text_if("call_id", known(call_id))
+                .text("transport", transport.param());
+            agreed.iter().fold(object, with_agreed)
+        }
+        Event::Ended {
+            call,
+            call_id,
+            cause,
+            talked,
+            statistics,
+        } => {
+            let object = named("ended")
+                .number("call", call.as_u64())
+                .text("cause", cause_name(cause))
+                .text("reason", &cause.to_string())
+                .number_if("status", status(cause))
+                .text_if("call_id", known(call_id))
+                .decimal("duration_s", talked.unwrap_or_default().as_secs_f64());
+            with_statistics(object, statistics.as_deref().copied().unwrap_or_default())
+        }
+        other => of_sound(other),
+    }
+}
+
+/// The sound of a call.
+fn of_sound(event: &Event) -> Object {
+    match event {
+        Event::EarlyMedia { call, agreed } => {
+            with_agreed(named("early_media").number("call", call.as_u64()), agreed)
+        }
+        Event::MediaChanged { call, agreed } => {
+            with_agreed(named("media_changed").number("call", call.as_u64()), agreed)
+        }
+        Event::Dtmf {
+            call,
+            digit,
+            duration,
+        } => named("dtmf")
+            .number("call", call.as_u64())
+            .text("digit", digit.encode_utf8(&mut [0; 4]))
+            .number(
+                "duration_ms",
+                duration.as_millis().try_into().unwrap_or(u64::MAX),
+            ),
+        Event::Silent { call, heard_before } => named("silence")
+            .number("call", call.as_u64())
+            .flag("heard_before", *heard_before),
+        Event::Heard { call } => named("sound").number("call", call.as_u64()),
+        Event::SoundTrouble { call, message, .. } => named("trouble")
+            .number("call", call.as_u64())
+            .text("message", message),
+        // All others have been dealt with.
+        _ => named("unknown"),
+    }
+}
+
+fn known(call_id: &str) -> Option<&str> {
+    Some(call_id).filter(|id| !id.is_empty())
+}
+
+fn with_agreed(object: Object, agreed: &Agreed) -> Object {
+    object
+        .text("codec", agreed.codec)
+        .number("sample_rate", u64::from(agreed.sample_rate))
+        .number("ptime_ms", u64::from(agreed.ptime_ms))
+        .text("local_rtp", &agreed.local.to_string())
+        .text_if(
+            "remote_rtp",
+            agreed.remote.map(|r| r.to_string()).as_deref(),
+        )
+        .flag("sends", agreed.sends)
+        .flag("receives", agreed.receives)
+        .flag("dtmf", agreed.dtmf)
+}
+
+fn with_statistics(object: Object, statistics: Statistics) -> Object {
+    let object = object
+        .number("packets_sent", statistics.packets_sent)
+        .number("packets_received", statistics.packets_received)
+        .number("packets_lost", statistics.packets_lost)
+        .number("packets_late", statistics.played.late)
+        .decimal("jitter_ms", ms(statistics.jitter));
+    let object = match statistics.round_trip {
+        Some(round_trip) => object.decimal("round_trip_ms", ms(round_trip)),
+        None => object,
+    };
+    match statistics.remote {
+        Some(remote) => object
+            .number(
+                "remote_packets_lost",
+                u64::try_from(remote.packets_lost).unwrap_or(0),
+            )
+            .decimal("remote_jitter_ms", ms(remote.jitter)),
+        None => object,
+    }
+}
+
+fn cause_name(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::ByUs => "hung_up_here",
+        Cause::ByPeer { .. } => "hung_up_there",
+        Cause::Cancelled => "cancelled",
+        Cause::Refused { .. } => "refused",
+        Cause::Unauthorized { .. } => "unauthorized",
+        Cause::TimedOut => "timed_out",
+        Cause::Unreachable { .. } => "unreachable",
+        Cause::NoAck => "no_ack",
+    }
+}
+
+fn status(cause: &Cause) -> Option<u64> {
+    match cause {
+        Cause::Refused { status, .. } | Cause::Unauthorized { status, .. } => {
+            Some(u64::from(status.0))
+        }
+        _ => None,
+    }
+}
+
+fn now() -> String {
+    rfc3339(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
+}
+
+/// `2026-11-21T07:31:09.123Z` for a time since 1970 (RFC 3339 §5.6).
+fn rfc3339(since: Duration) -> String {
+    let seconds = since.as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March make the leap day the last of the year; 719,468 days lie between 0000-03-01 and 1970.
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_millis()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000Z"),
+            (1_795_246_269, "2026-11-21T07:31:09.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(rfc3339(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(
+            rfc3339(Duration::from_millis(1)),
+            "1970-01-01T00:00:00.001Z"
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! The command line itself: help at every level, mistakes, exit codes that need no network.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::path::Path;
+
+use support::{PASSWORD, run, sori};
+
+const COMMANDS: [&str; 6] = ["serve", "user", "call", "answer", "register", "options"];
+
+/// The help of the telephone's commands as it was last looked at; SORI_BLESS=1 writes it anew.
+#[test]
+fn help_reads_as_it_was_written() {
+    for command in ["call", "answer", "register", "options"] {
+        let (code, text, errors) = run(&[command, "--help"]);
+        assert_eq!((code, errors.as_str()), (0, ""), "{command}");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/help/{command}.txt"));
+        if std::env::var_os("SORI_BLESS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let wanted = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            text == wanted,
+            "{command} --help differs from {}:\n{text}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn help_is_there_at_every_level_and_fits_the_screen() {
+    let mut pages: Vec<Vec<&str>> = vec![vec!["--help"], vec!["help"]];
+    pages.extend(COMMANDS.map(|c| vec![c, "--help"]));
+    pages.extend(COMMANDS.map(|c| vec![c, "-h"]));
+    pages.extend(["add", "list", "remove", "passwd"].map(|c| vec!["user", c, "--help"]));
+    for page in pages {
+        let (code, text, errors) = run(&page);
+        assert_eq!((code, errors.as_str()), (0, ""), "{page:?}");
+        assert!(text.contains("Usage: sori"), "{page:?}:\n{text}");
+        let wide = text.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(wide, None, "{page:?}");
+    }
+    for command in COMMANDS {
+        let (_, text, _) = run(&[command, "--help"]);
+        assert!(text.contains("Examples:\n  "), "{command}");
+    }
+    let (code, text, _) = run(&["--version"]);
+    assert_eq!(
+        (code, text),
+        (0, format!("sori {}\n", env!("CARGO_PKG_VERSION")))
+    );
+    assert!(run(&["--help"]).1.contains("Exit codes:"));
+}
+
+#[test]
+fn mistakes_end_with_2_and_say_what_is_wrong() {
+    let account = ["--account", "a@b"];
+    let cases: [(&[&str], &str); 14] = [
+        (&[], "Usage"),
+        (&["nonsense"], "nonsense"),
+        (&["call"], "TARGET"),
+        (&["call", "bob"], "--account"),
+        (&["call", "bob", "--account", "alice"], "alice@example.org"),
+        (&["call", "sip:", account[0], account[1]], "sip:"),
+        (
+            &["call", "mailto:bob@b", account[0], account[1]],
+            "only sip:",
+        ),
+        (
+            &["call", "bob", account[0], account[1], "--proxy", "10.0.0.1"],
+            "udp:HOST:PORT",
+        ),
+        (
+            &["call", "bob", account[0], account[1], "--codec", "mp3"],
+            "pcmu, pcma",
+        ),
+        (
+            &["call", "bob", account[0], account[1], "--duration=-1"],
+            "seconds",
+        ),
+        (
+            &["call", "bob", account[0], account[1], "--dtmf", "12x"],
+            "'X' is no telephone key",
+        ),
+        (
+            &[
+                "answer", account[0], account[1], "--echo", "--play", "x.wav",
+            ],
+            "cannot be used with",
+        ),
+        (
+            &["register", account[0], account[1], "--expires", "0"],
+            "--expires",
+        ),
+        (&["options", "sip:"], "sip:"),
+    ];
+    for (args, says) in cases {
+        let (code, out, errors) = run(args);
+        assert_eq!(code, 2, "{args:?}: {errors}");
+        assert!(errors.contains(says), "{args:?}: {errors}");
+        assert_eq!(out, "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_password_cannot_be_given_on_the_command_line() {
+    for command in ["call", "answer", "register"] {
+        let (_, text, _) = run(&[command, "--help"]);
+        assert!(
+            !text.contains("--password <") && !text.contains("--password="),
+            "{text}"
+        );
+    }
+    let (code, _, errors) = run(&[
+        "register",
+        "--account",
+        "a@b",
+        "--password-file",
+        "/nonexistent/file",
+    ]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("/nonexistent/file"), "{errors}");
+}
+
+#[test]
+fn files_that_cannot_be_used_end_with_6_before_anything_is_sent() {
+    let missing = [
+        "call",
+        "bob",
+        "--account",
+        "a@sori.invalid",
+        "--play",
+        "/nonexistent/x.wav",
+    ];
+    let (code, _, errors) = run(&missing);
+    assert_eq!(code, 6, "{errors}");
+    assert!(
+        errors.contains("/nonexistent/x.wav") && errors.contains("No such file"),
+        "{errors}"
+    );
+    let (code, _, errors) = run(&[
+        "call",
+        "bob",
+        "--account",
+        "a@sori.invalid",
+        "--record",
+        "/nonexistent/y.wav",
+    ]);
+    assert_eq!(code, 6, "{errors}");
+    let (code, _, errors) = run(&[
+        "answer",
+        "--account",
+        "a@sori.invalid",
+        "--play",
+        "/nonexistent/x.wav",
+    ]);
+    assert_eq!(code, 6, "{errors}");
+}
+
+#[test]
+fn a_file_that_is_played_is_not_overwritten() {
+    let path = std::env::temp_dir().join(format!("sori-usage-{}.wav", std::process::id()));
+    std::fs::write(&path, "precious").unwrap();
+    let name = path.display().to_string();
+    let (code, _, errors) = run(&[
+        "call",
+        "bob",
+        "--account",
+        "a@sori.invalid",
+        "--play",
+        &name,
+        "--record",
+        &name,
+    ]);
+    let kept = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((code, kept.as_str()), (2, "precious"), "{errors}");
+}
+
+#[test]
+fn nobody_there_ends_with_4() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    for transport in ["udp", "tcp"] {
+        let proxy = format!("{transport}:127.0.0.1:{port}");
+        for command in [&["call", "bob"][..], &["answer"], &["register"]] {
+            let mut process = sori(command);
+            process
+                .args(["--json", "--account", "alice@sori.test", "--proxy", &proxy])
+                .env("SORI_PASSWORD", PASSWORD);
+            let output = process.output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr);
+            assert_eq!(
+                output.status.code(),
+                Some(4),
+                "{command:?} {transport}: {text}"
+            );
+            assert!(text.contains(&proxy), "{text}");
+            assert!(text.contains("check that the server runs"), "{text}");
+        }
+        let target = format!("sip:127.0.0.1:{port};transport={transport}");
+        assert_eq!(run(&["options", &target]).0, 4, "{target}");
+    }
+}
