@@ -112,11 +112,12 @@ impl Core {
         !self.shared.config.authentication.invite
     }
 
-    /// Users of our domains prove that they are who they say when they begin something.
+    /// Users of our domains prove that they are who they say when they begin something, or when they send something
+    /// elsewhere that did not come along our Record-Route.
     fn must_authenticate(&self, facts: &Facts) -> bool {
         self.shared.config.authentication.invite
             && facts.caller.is_some()
-            && !facts.in_dialog
+            && (!facts.in_dialog || matches!(facts.route, Route::Elsewhere))
             && !matches!(facts.method, Method::Ack | Method::Cancel)
             && !(facts.method == Method::Options && matches!(facts.route, Route::Server))
     }

@@ -253,3 +253,36 @@ fn write_via_line(out: &mut Vec<u8>, value: &[u8], source: SocketAddr, top: bool
     out.extend_from_slice(value.get(at..).unwrap_or_default());
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_is_noted_in_whatever_order_the_parameters_stand() {
+        let source = "192.0.2.7:4000".parse().unwrap();
+        for (value, noted) in [
+            (
+                "a;rport;branch=1",
+                "a;rport=4000;branch=1;received=192.0.2.7",
+            ),
+            (
+                "a;received=9.9.9.9;x;rport=1",
+                "a;received=192.0.2.7;x;rport=4000",
+            ),
+            (
+                "a;rport=1;received=9.9.9.9 , b",
+                "a;rport=4000;received=192.0.2.7 , b",
+            ),
+            ("192.0.2.7;rport", "192.0.2.7;rport=4000;received=192.0.2.7"),
+            ("192.0.2.7:9;branch=1", "192.0.2.7:9;branch=1"),
+            ("a;branch=1 , b", "a;branch=1;received=192.0.2.7 , b"),
+        ] {
+            let value = format!("SIP/2.0/UDP {value}");
+            let mut out = Vec::new();
+            write_via_line(&mut out, value.as_bytes(), source, true);
+            let expected = format!("Via: SIP/2.0/UDP {noted}\r\n");
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}

@@ -48,7 +48,7 @@ impl Run {
         let near = world.endpoint(
             &["udp:10.0.0.2:5060"],
             &[],
-            policy::fork(&[("sip:bob@10.0.0.3", 1000)], false),
+            policy::fork(&[("sip:bob@10.0.0.3", 1000)], true),
         );
         let asked = Rc::new(RefCell::new(Vec::new()));
         let list = asked.clone();
@@ -222,6 +222,9 @@ fn acknowledge() -> impl FnMut(&testkit::Arrival) -> Vec<(Duration, Bytes)> {
             ("Call-ID", response.header("Call-ID")),
         ] {
             ack = ack.set(name, value);
+        }
+        if success {
+            ack = ack.set("Route", "<sip:10.0.0.2:5060;lr>");
         }
         vec![(Duration::ZERO, ack.to_bytes().into())]
     }

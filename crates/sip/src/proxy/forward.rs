@@ -26,8 +26,7 @@ const GROWTH: usize = 200;
 const MAX_BREADTH: u32 = 60;
 
 impl Proxy {
-    /// Whether a request inside a dialog finds its way without the owner's help: by Route, or because its
-    /// Request-URI is not ours.
+    /// Whether a request inside a dialog finds its way without the owner's help: by the Route that we recorded.
     pub(crate) fn routes_by_itself(&self, own: &OwnNames, packet: &Packet<'_>) -> bool {
         goes_on(own, &Routing::read(own, packet))
     }
@@ -376,10 +375,12 @@ fn forwards_left(packet: &Packet<'_>) -> Option<u8> {
     crate::endpoint::max_forwards(packet.value(HeaderName::MaxForwards)?)
 }
 
-/// Whether a request leaves this element: there is a Route left, or its Request-URI is not ours.
+/// Whether a request came along our Record-Route and leaves this element: there is a Route left, or its Request-URI is
+/// not ours. Without our Route anybody could pass for a dialog and be relayed anywhere.
 fn goes_on(own: &OwnNames, routing: &Routing<'_>) -> bool {
-    routing.next.is_some()
-        || Uri::parse(routing.request_uri).is_ok_and(|uri| !own.is_responsible(&uri))
+    let ours = routing.popped > 0 || routing.last_is_uri;
+    ours && (routing.next.is_some()
+        || Uri::parse(routing.request_uri).is_ok_and(|uri| !own.is_responsible(&uri)))
 }
 
 /// The servers of a target (§16.6 step 7).

@@ -129,3 +129,49 @@ impl<'a> Routing<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Listener;
+    use crate::flow::Transport;
+    use crate::wire::Index;
+
+    #[test]
+    fn our_values_go_wherever_they_stand() {
+        let mut own = OwnNames::default();
+        let local = "192.0.2.10:5060".parse().unwrap();
+        own.add_listener(&Listener::new(Transport::Udp, local));
+        let ours = "<sip:192.0.2.10;lr>";
+        for (lines, popped, left) in [
+            (format!("Route: {ours}\r\n"), 1, ""),
+            (format!("Route: {ours}, {ours}\r\nRoute: {ours}\r\n"), 3, ""),
+            (
+                format!("Route: {ours} , <sip:a;lr>;x=1, {ours}\r\n"),
+                1,
+                "Route: <sip:a;lr>;x=1, <sip:192.0.2.10;lr>\r\n",
+            ),
+            (
+                format!("Route: {ours}\r\nRoute: {ours},<sip:a;lr>\r\nRoute: <sip:b;lr>\r\n"),
+                2,
+                "Route: <sip:a;lr>\r\nRoute: <sip:b;lr>\r\n",
+            ),
+            (
+                String::from("Route: <sip:a;lr>\r\n"),
+                0,
+                "Route: <sip:a;lr>\r\n",
+            ),
+        ] {
+            let text = format!("BYE sip:bob@192.0.2.30 SIP/2.0\r\n{lines}\r\n");
+            let mut index = Index::new();
+            let packet = Packet::scan(text.as_bytes(), &mut index).unwrap();
+            let routing = Routing::read(&own, &packet);
+            let mut edit = Edit::new();
+            routing.cut(&packet, 0, &mut edit);
+            let printed = String::from_utf8(edit.print(text.as_bytes())).unwrap();
+            let expected = format!("BYE sip:bob@192.0.2.30 SIP/2.0\r\n{left}\r\n");
+            assert_eq!((routing.popped, printed), (popped, expected), "{lines}");
+            assert_eq!(routing.next.is_some(), !left.is_empty());
+        }
+    }
+}

@@ -32,14 +32,6 @@ impl Link {
         hold: Duration::ZERO,
     };
 
-    /// Perfect but for the time that it takes.
-    pub const fn slow(latency: Duration) -> Link {
-        Link {
-            latency,
-            ..Link::PERFECT
-        }
-    }
-
     /// The delays after which the copies of one datagram arrive.
     pub(super) fn copies(&self, random: &mut Random) -> Vec<Duration> {
         let mut hit = |per_mille: u32| per_mille > 0 && random.below(1000) < u64::from(per_mille);
