@@ -76,10 +76,12 @@ impl Core {
         };
         let key = CallKey(((self.shard as u64) << 56) | (call.as_u64() & ((1 << 56) - 1)));
         let outcome = self.shared.services.open(key, service, address, offer);
-        if outcome.is_ok() {
+        let opened = outcome.is_ok();
+        if decide(now, endpoint, call, outcome) && opened {
             self.calls.insert(call, key);
+        } else if opened {
+            self.shared.services.close(key);
         }
-        decide(now, endpoint, call, outcome);
     }
 
     /// Ends a call of a service.
@@ -93,8 +95,13 @@ impl Core {
     }
 }
 
-/// Accepts what the services accept, and refuses what they refuse.
-fn decide(now: Time, endpoint: &mut Endpoint, call: CallId, outcome: Result<Vec<u8>, Refused>) {
+/// Accepts what the services accept, and refuses what they refuse; false when the call is over already.
+fn decide(
+    now: Time,
+    endpoint: &mut Endpoint,
+    call: CallId,
+    outcome: Result<Vec<u8>, Refused>,
+) -> bool {
     let (agent, tx) = endpoint.agent();
     let done = match outcome {
         Ok(description) => agent.accept(now, tx, call, &description),
@@ -103,7 +110,8 @@ fn decide(now: Time, endpoint: &mut Endpoint, call: CallId, outcome: Result<Vec<
             agent.reject(now, tx, call, status, Some(&refused.reason))
         }
     };
-    if let Err(error) = done {
+    if let Err(error) = &done {
         tracing::debug!(%error, "a call ended before its answer");
     }
+    done.is_ok()
 }

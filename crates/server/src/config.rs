@@ -21,7 +21,7 @@ pub struct Config {
     /// Which requests have to be authenticated.
     pub authentication: Authentication,
     /// The hash functions of Digest that are offered, in this order. Many phones look at the first challenge only and know
-    /// only MD5, so MD5 stands first by default; a phone that knows better chooses SHA-256.
+    /// only MD5, so MD5 stands first by default.
     pub algorithms: Vec<Algorithm>,
     /// Whether callers are told where to go (302) instead of being put through; for all domains.
     pub redirect: bool,

@@ -44,6 +44,14 @@ struct Facts {
     redirects: bool,
 }
 
+impl Facts {
+    /// The realm in which the caller proved who it is.
+    fn realm(&self) -> Option<String> {
+        let (_, domain) = self.caller.as_deref()?.rsplit_once('@')?;
+        Some(domain.to_owned())
+    }
+}
+
 impl Core {
     /// A request that is neither REGISTER nor in a dialog of our own.
     pub(crate) fn on_routable(&mut self, now: Time, endpoint: &mut Endpoint, id: ServerId) {
@@ -78,15 +86,23 @@ impl Core {
                 return;
             }
         }
+        let spent = facts.realm();
         match facts.route {
             Route::Server if facts.in_dialog => answer(endpoint, id, 481),
             Route::Service if facts.in_dialog => answer(endpoint, id, 481),
+            // Nobody reads what is written to the server itself.
+            Route::Server | Route::Service if facts.method == Method::Message => {
+                let reply = Reply::new(StatusCode(405))
+                    .header("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS");
+                endpoint.respond(id, &reply);
+            }
             Route::Server | Route::Service => self.hand_to_agent(now, endpoint, id),
             Route::User(bindings) if facts.redirects => redirect(endpoint, id, &bindings),
             Route::User(bindings) => {
                 let forward = Forward {
                     targets: targets(&bindings),
                     record_route: makes_dialog(facts.method),
+                    spent,
                 };
                 endpoint.forward(id, forward);
             }
@@ -101,6 +117,7 @@ impl Core {
                 let forward = Forward {
                     targets: vec![Target::default()],
                     record_route: makes_dialog(facts.method),
+                    spent,
                 };
                 endpoint.forward(id, forward);
             }

@@ -57,6 +57,7 @@ impl Server {
     /// # Errors
     /// [`ServeError`], in words for the person who starts it; nothing is left running.
     pub fn start(config: Config) -> Result<Server, ServeError> {
+        raise_file_limit();
         let store = Store::open(&config.data)?;
         let lock = store.serve_lock()?;
         let first = config.domains.first().ok_or_else(|| {
@@ -172,6 +173,12 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
 /// The addresses that mean this host in a URI.
 fn own_addresses(config: &Config) -> Vec<IpAddr> {
     let mut all: HashSet<IpAddr> = config.listen.iter().map(|(_, a)| a.ip()).collect();
+    all.extend(
+        config
+            .advertised_host
+            .as_deref()
+            .and_then(|h| h.parse::<IpAddr>().ok()),
+    );
     if config.listen.iter().any(|(_, a)| a.ip().is_unspecified()) {
         all.extend(
             net::interfaces()
@@ -239,6 +246,22 @@ fn housekeeping(
             source,
         })?;
     Ok((stop, thread))
+}
+
+/// Connections and the ports of calls are open files: take as many as the system lets us have.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays as it was");
+        }
+    }
 }
 
 fn random() -> Result<[u8; 32], ServeError> {

@@ -206,6 +206,7 @@ impl Road {
                         let forward = Forward {
                             targets: vec![target],
                             record_route: true,
+                            spent: None,
                         };
                         endpoint.forward(id, forward);
                     }

@@ -216,6 +216,7 @@ fn an_undecided_invite_is_487_and_never_forwarded() {
             Forward {
                 targets,
                 record_route: false,
+                spent: None,
             },
         );
     });

@@ -86,6 +86,7 @@ fn decision() -> Forward {
             ..Forward::to(TARGET)
         }],
         record_route: true,
+        spent: None,
     }
 }
 

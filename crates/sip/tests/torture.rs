@@ -89,6 +89,7 @@ fn proxy(bytes: &[u8], transport: Transport) -> String {
                     Forward {
                         targets,
                         record_route: false,
+                        spent: None,
                     },
                 );
             }

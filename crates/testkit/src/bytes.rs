@@ -82,6 +82,7 @@ fn element(packet: &Packet<'_>, transport: Transport, forwards: bool) {
                     Forward {
                         targets,
                         record_route: true,
+                        spent: None,
                     },
                 );
             }

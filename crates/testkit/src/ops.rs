@@ -380,6 +380,7 @@ impl<'a> Run<'a> {
             Forward {
                 targets,
                 record_route,
+                spent: None,
             },
         );
         self.drain();

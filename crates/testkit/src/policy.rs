@@ -25,6 +25,7 @@ pub fn fork(
                 Forward {
                     targets,
                     record_route,
+                    spent: None,
                 },
             );
         }

@@ -73,7 +73,7 @@ impl Line {
                 let call = Call {
                     number,
                     outgoing: true,
-                    call_id: String::new(),
+                    call_id: agent.call_id(id).unwrap_or_default().to_owned(),
                     offer: None,
                     negotiation: Some(negotiation),
                     agreed: None,

@@ -12,6 +12,8 @@ use crate::uri::{Host, Uri};
 pub struct OwnNames {
     addresses: Vec<SocketAddr>,
     advertised: Vec<(String, u16)>,
+    /// Those of the advertised hosts that are addresses.
+    outside: Vec<SocketAddr>,
     domains: HashSet<String, BuildHasherDefault<DefaultHasher>>,
 }
 
@@ -23,6 +25,10 @@ impl OwnNames {
         }
         if let Some((host, port)) = &listener.advertised {
             self.advertised.push((host.to_ascii_lowercase(), *port));
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            if let Ok(ip) = bare.parse() {
+                self.outside.push(SocketAddr::new(ip, *port));
+            }
         }
     }
 
@@ -38,6 +44,7 @@ impl OwnNames {
             Some(ip) => self
                 .addresses
                 .iter()
+                .chain(&self.outside)
                 .any(|a| a.ip() == ip && a.port() == port.unwrap_or(5060)),
             None => {
                 let Some(name) = host.name() else {
@@ -65,7 +72,10 @@ impl OwnNames {
     /// Whether a host is a domain of ours, whatever the port.
     pub fn is_domain(&self, host: &Host<'_>) -> bool {
         match host.ip() {
-            Some(ip) => self.addresses.iter().any(|a| a.ip() == ip),
+            Some(ip) => {
+                let mut all = self.addresses.iter().chain(&self.outside);
+                all.any(|a| a.ip() == ip)
+            }
             None => host.name().is_some_and(|n| self.is_domain_name(n)),
         }
     }

@@ -137,6 +137,17 @@ impl Proxy {
                 Failure::TimedOut => StatusCode(408),
                 Failure::Unreachable => StatusCode(503),
             };
+            let lost = failure == Failure::Unreachable
+                && branch
+                    .target
+                    .flow
+                    .take()
+                    .is_some_and(|f| f.transport.is_reliable());
+            if lost {
+                // The connection of the registration is gone, but somebody may listen at the contact. A contact that
+                // cannot be located leaves the branch without a next hop, which ends it.
+                let _ = self.locate(tx, own, id, number);
+            }
             self.advance(now, tx, own, id, number);
         } else {
             self.finish_branch(now, tx, id, number, StatusCode(408), None);

@@ -7,6 +7,7 @@ use super::route::Routing;
 use super::{
     Branch, BranchState, ContextId, Forward, MAX_TARGETS, Proxy, ResponseContext, Target, loops,
 };
+use crate::auth::Credentials;
 use crate::endpoint::{Alarm, OwnNames};
 use crate::flow::Flow;
 use crate::header::{HeaderName, NameAddr, Via};
@@ -75,6 +76,7 @@ impl Proxy {
             method,
             upstream,
             ack: None,
+            spent: forward.spent,
             record_route: forward.record_route,
             loop_hash,
             max_breadth,
@@ -136,7 +138,7 @@ impl Proxy {
     }
 
     /// Finds out where a branch goes next: its flow, its first route, or its URI.
-    fn locate(
+    pub(super) fn locate(
         &mut self,
         tx: &mut Transactions,
         own: &OwnNames,
@@ -251,6 +253,7 @@ impl Proxy {
             upstream: context.upstream,
             flow,
             target: &branch.target,
+            spent: context.spent.as_deref(),
             record_route: context.record_route,
             max_breadth: context.max_breadth,
         };
@@ -302,6 +305,7 @@ impl Proxy {
             method: Method::Ack,
             upstream,
             ack: Some(packet.store()),
+            spent: None,
             record_route: false,
             loop_hash: 0,
             max_breadth: None,
@@ -415,6 +419,7 @@ fn print_ack(
         upstream,
         flow,
         target: &Target::default(),
+        spent: None,
         record_route: false,
         max_breadth: None,
     };
@@ -428,6 +433,7 @@ struct Outgoing<'a> {
     upstream: Flow,
     flow: Flow,
     target: &'a Target,
+    spent: Option<&'a str>,
     record_route: bool,
     max_breadth: Option<u32>,
 }
@@ -447,6 +453,9 @@ impl Outgoing<'_> {
         edit_max_forwards(edit, packet);
         if let Some(breadth) = self.max_breadth {
             edit_number(edit, packet, HeaderName::MaxBreadth, u64::from(breadth));
+        }
+        if let Some(realm) = self.spent {
+            cut_credentials(edit, packet, realm);
         }
         if self.record_route {
             self.edit_record_route(edit, tx, packet);
@@ -544,6 +553,15 @@ fn after_via(packet: &Packet<'_>) -> usize {
         .take_while(|h| h.name() == HeaderName::Via)
         .last()
         .map_or(packet.headers_at(), |h| h.line_range().end)
+}
+
+/// Credentials that were judged here say nothing to anybody further on (§22.3), but could be guessed at there.
+fn cut_credentials(edit: &mut Edit, packet: &Packet<'_>, realm: &str) {
+    for header in packet.all(HeaderName::ProxyAuthorization) {
+        if Credentials::parse(header.value()).is_ok_and(|c| c.realm == *realm) {
+            edit.remove(header.line_range());
+        }
+    }
 }
 
 /// Max-Forwards: one less, 70 when there is none (§16.6 step 3).

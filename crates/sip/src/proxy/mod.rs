@@ -28,6 +28,8 @@ pub struct Forward {
     pub targets: Vec<Target>,
     /// Whether later requests of the dialog should pass here too.
     pub record_route: bool,
+    /// The realm whose Proxy-Authorization was judged here; it does not travel on (§22.3).
+    pub spent: Option<String>,
 }
 
 /// One target of a request.
@@ -49,6 +51,7 @@ impl Forward {
         Forward {
             targets: vec![Target::default()],
             record_route: false,
+            spent: None,
         }
     }
 
@@ -81,6 +84,7 @@ pub struct ResponseContext {
     upstream: Flow,
     /// An ACK that waits for the name servers.
     ack: Option<Stored>,
+    spent: Option<String>,
     record_route: bool,
     loop_hash: u64,
     max_breadth: Option<u32>,

@@ -123,6 +123,12 @@ impl UserAgent {
         self.capabilities = session;
     }
 
+    /// The Call-ID of a call.
+    pub fn call_id(&self, call: CallId) -> Option<&str> {
+        let call = self.calls.get(Key::from_u64(call.0))?;
+        Some(call.call_id.as_str())
+    }
+
     /// How many calls are not over.
     pub fn calls(&self) -> usize {
         self.live
