@@ -78,6 +78,8 @@ fn a_call_is_challenged_put_through_and_ended() {
     assert_eq!(got.value("To"), call.to);
     assert_eq!(got.value("Call-ID"), call.call);
     assert_eq!(got.value("X-Unknown"), "kept ;as, it \"is\"");
+    // The credentials were for this server alone (§22.3).
+    assert!(got.all("Proxy-Authorization").is_empty(), "{got:?}");
     assert_eq!(got.body, b"v=0\r\n");
 
     bob.respond(&got.reply(180, "b", &[]));
