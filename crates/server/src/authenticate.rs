@@ -11,6 +11,7 @@ use sip::uri::Host;
 use sip::wire::Packet;
 
 use crate::accounts::Accounts;
+use crate::config::Config;
 
 /// Who asks for credentials: a registrar (401) or a proxy (407).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +65,15 @@ pub(crate) fn authenticate(
     aor: &str,
     nonces: &Nonces,
     accounts: &Accounts,
-    algorithms: &[Algorithm],
+    config: &Config,
 ) -> bool {
     let domain = aor.rsplit_once('@').map_or(aor, |(_, domain)| domain);
     let Some(packet) = endpoint.request(id) else {
         return false;
     };
     let mut space = ProtectionSpace::new(domain);
-    space.algorithms = offered(&packet, algorithms);
+    space.algorithms = offered(&packet, &config.algorithms);
+    space.auth_int = config.auth_int;
     // Many clients name another URI than that of the request (sipp the server's, gateways the registrar's). What the
     // comparison would prevent, using credentials again for another request, the nonce count prevents already.
     space.uri_rule = UriRule::Any;

@@ -23,6 +23,8 @@ pub struct Config {
     /// The hash functions of Digest that are offered, in this order. Many phones look at the first challenge only and know
     /// only MD5, so MD5 stands first by default.
     pub algorithms: Vec<Algorithm>,
+    /// Whether Digest may cover the body too (`qop=auth-int`); elements between that rewrite bodies break it.
+    pub auth_int: bool,
     /// Whether callers are told where to go (302) instead of being put through; for all domains.
     pub redirect: bool,
     /// Domains that redirect whatever [`Config::redirect`] says.
@@ -47,6 +49,7 @@ impl Config {
             advertised_host: None,
             authentication: Authentication::default(),
             algorithms: vec![Algorithm::Md5, Algorithm::Sha256],
+            auth_int: false,
             redirect: false,
             redirect_domains: Vec::new(),
             registration: Limits::default(),

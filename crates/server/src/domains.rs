@@ -11,6 +11,8 @@ pub(crate) struct Domains {
     /// Those of the names that are addresses, with their place.
     literal: Vec<(IpAddr, usize)>,
     addresses: Vec<IpAddr>,
+    /// The name that peers are told for this host; it means the first domain.
+    advertised: Option<String>,
 }
 
 impl Domains {
@@ -28,7 +30,13 @@ impl Domains {
             names,
             literal,
             addresses,
+            advertised: None,
         }
+    }
+
+    pub(crate) fn advertised(mut self, host: Option<&str>) -> Domains {
+        self.advertised = host.map(str::to_ascii_lowercase);
+        self
     }
 
     pub(crate) fn default_name(&self) -> &str {
@@ -48,10 +56,12 @@ impl Domains {
             return self.addresses.contains(&ip).then(|| self.default_name());
         }
         let name = host.name()?;
-        self.names
-            .iter()
-            .find(|n| n.as_bytes().eq_ignore_ascii_case(name))
-            .map(String::as_str)
+        let is = |n: &str| n.as_bytes().eq_ignore_ascii_case(name);
+        match self.names.iter().find(|n| is(n)) {
+            Some(named) => Some(named),
+            None if self.advertised.as_deref().is_some_and(is) => Some(self.default_name()),
+            None => None,
+        }
     }
 
     /// Whether a URI's host is an address that was named as a domain, be it bound here or not, at the usual port.

@@ -36,7 +36,7 @@ impl Core {
                 &aor,
                 &self.shared.nonces,
                 &self.shared.accounts,
-                &self.shared.config.algorithms,
+                &self.shared.config,
             )
         {
             return;

@@ -81,7 +81,7 @@ impl Core {
                 caller,
                 &self.shared.nonces,
                 &self.shared.accounts,
-                &self.shared.config.algorithms,
+                &self.shared.config,
             ) {
                 return;
             }
@@ -94,6 +94,11 @@ impl Core {
             Route::Server | Route::Service if facts.method == Method::Message => {
                 let reply = Reply::new(StatusCode(405))
                     .header("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS");
+                endpoint.respond(id, &reply);
+            }
+            // Sound goes where a description says: only for callers who are known.
+            Route::Service if facts.caller.is_none() && !self.is_open() => {
+                let reply = Reply::new(StatusCode(403)).reason("For Users Of This Server");
                 endpoint.respond(id, &reply);
             }
             Route::Server | Route::Service => self.hand_to_agent(now, endpoint, id),
@@ -129,12 +134,12 @@ impl Core {
         !self.shared.config.authentication.invite
     }
 
-    /// Users of our domains prove that they are who they say when they begin something, or when they send something
-    /// elsewhere that did not come along our Record-Route.
+    /// Users of our domains prove that they are who they say, unless the request came along our Record-Route (that is
+    /// forwarded without asking) or gets nowhere: a To tag proves nothing.
     fn must_authenticate(&self, facts: &Facts) -> bool {
         self.shared.config.authentication.invite
             && facts.caller.is_some()
-            && (!facts.in_dialog || matches!(facts.route, Route::Elsewhere))
+            && (!facts.in_dialog || matches!(facts.route, Route::Elsewhere | Route::User(_)))
             && !matches!(facts.method, Method::Ack | Method::Cancel)
             && !(facts.method == Method::Options && matches!(facts.route, Route::Server))
     }

@@ -80,7 +80,8 @@ impl Server {
                 }
             })?;
         let shared = Arc::new(Shared {
-            domains: Domains::new(&config.domains, own_addresses(&config)),
+            domains: Domains::new(&config.domains, own_addresses(&config))
+                .advertised(config.advertised_host.as_deref()),
             accounts,
             location,
             nonces: Nonces::new(&secret, Time::ZERO, NONCE_LIFETIME),

@@ -18,6 +18,10 @@ pub struct ServeFile {
     pub auth: Option<Vec<String>>,
     /// The hash functions of Digest to offer.
     pub digest: Option<Vec<String>>,
+    /// Whether qop auth-int is offered.
+    pub auth_int: bool,
+    /// Ports for the sound of echo and tone, as LOW-HIGH.
+    pub media_ports: Option<String>,
     /// 302 instead of putting callers through.
     pub redirect: bool,
     /// Domains that redirect.

@@ -53,6 +53,9 @@ pub struct Args {
     /// The hash functions of Digest to offer, in this order: md5, sha-256 [default: md5,sha-256]
     #[arg(long, value_name = "LIST", value_parser = parse_digest)]
     digest: Option<Digest>,
+    /// Let clients authenticate the body too (qop auth-int)
+    #[arg(long)]
+    auth_int: bool,
     /// Tell callers where to go (302) instead of putting them through
     #[arg(long)]
     redirect: bool,
@@ -233,6 +236,10 @@ fn settings(args: Args, file: ServeFile) -> Result<Config, String> {
         config.algorithms = algorithms;
     } else if let Some(words) = file.digest {
         config.algorithms = parse_digest(&words.join(","))?.0;
+    }
+    config.auth_int = args.auth_int || file.auth_int;
+    if let Some(text) = &file.media_ports {
+        config.media_ports = parse_ports(text)?;
     }
     config.redirect = args.redirect || file.redirect;
     config.redirect_domains = file.redirect_domains;

@@ -95,11 +95,18 @@ fn act(action: Action) -> Result<(), Failed> {
     }
 }
 
-fn open(data: &Data) -> Result<Store, Failed> {
+fn open(data: &Data, may_create: bool) -> Result<Store, Failed> {
     let dir = match &data.data {
         Some(dir) => dir.clone(),
         None => crate::config::data_dir().map_err(|message| Failed(message, 2))?,
     };
+    if !may_create && !dir.join("sori.db").exists() {
+        let what = format!(
+            "there is no data in {}: name the server's directory with --data",
+            dir.display()
+        );
+        return Err(Failed(what, 1));
+    }
     Ok(Store::open(&dir)?)
 }
 
@@ -137,7 +144,7 @@ fn ask_password(named: &Named, user: &str, domain: &str) -> Result<String, Faile
 }
 
 fn add(named: &Named) -> Result<(), Failed> {
-    let store = open(&named.account.data)?;
+    let store = open(&named.account.data, true)?;
     let (user, domain) = address(&store, &named.account.name)?;
     let exists = || {
         let what = format!(
@@ -158,7 +165,7 @@ fn add(named: &Named) -> Result<(), Failed> {
 }
 
 fn passwd(named: &Named) -> Result<(), Failed> {
-    let store = open(&named.account.data)?;
+    let store = open(&named.account.data, false)?;
     let (user, domain) = address(&store, &named.account.name)?;
     let Some(before) = store.account(&user, &domain)? else {
         return Err(unknown(&user, &domain));
@@ -175,7 +182,7 @@ fn passwd(named: &Named) -> Result<(), Failed> {
 }
 
 fn remove(named: NamedOnly) -> Result<(), Failed> {
-    let store = open(&named.data)?;
+    let store = open(&named.data, false)?;
     let (user, domain) = address(&store, &named.name)?;
     if !store.remove_account(&user, &domain)? {
         return Err(unknown(&user, &domain));
@@ -186,7 +193,7 @@ fn remove(named: NamedOnly) -> Result<(), Failed> {
 }
 
 fn list(data: Data) -> Result<(), Failed> {
-    let store = open(&data)?;
+    let store = open(&data, false)?;
     for account in store.accounts(None)? {
         let state = if account.enabled { "" } else { "  (disabled)" };
         println!("{}@{}{state}", account.user, account.domain);

@@ -109,6 +109,7 @@ pub fn register(
         return Ok(update);
     }
     let common = Common::read(request, flow, cseq.number, now);
+    let mut named = 0;
     for header in request.all(HeaderName::Contact) {
         for contact in NameAddr::parse_list(header.value()) {
             let contact = contact.map_err(|_| refuse(400, "Malformed Contact"))?;
@@ -120,7 +121,11 @@ pub fn register(
                 }
                 other => other.min(limits.max_expires),
             };
-            place(&contact, expires, &common, &mut update)?;
+            named += 1;
+            if named > limits.max_bindings {
+                return Err(refuse(403, "Too Many Contacts"));
+            }
+            place(&contact, expires, &common, existing, &mut update)?;
         }
     }
     make_room(limits.max_bindings, &mut update);
@@ -193,12 +198,17 @@ fn place(
     contact: &NameAddr<'_>,
     expires: u32,
     common: &Common,
+    existing: &[Binding],
     update: &mut Update,
 ) -> Result<(), Refusal> {
     let mut binding = Binding::new(contact);
     let at = update.bindings.iter().position(|b| b.is_same_as(&binding));
     if let Some(old) = at.map(|i| &update.bindings[i]) {
-        if old.call_id == common.call_id && old.cseq >= common.cseq {
+        // A contact that this very request has named before is not one that was overtaken.
+        let before = existing
+            .iter()
+            .any(|b| b.key == old.key && b.cseq == old.cseq);
+        if before && old.call_id == common.call_id && old.cseq >= common.cseq {
             return Err(refuse(500, "CSeq Out of Order"));
         }
         binding.key.clone_from(&old.key);

@@ -194,3 +194,18 @@ fn what_phones_are_told_can_be_read_back() {
     assert_eq!(again.params, one.bindings[0].params);
     assert_eq!(again.instance, one.bindings[0].instance);
 }
+
+#[test]
+fn a_contact_named_twice_is_one_contact_and_thousands_are_refused() {
+    let twice = "Contact: <sip:a@192.0.2.9>, <sip:a@192.0.2.9>;q=0.5\r\n";
+    let one = register_with(&[], "c1", 1, twice).unwrap();
+    assert_eq!(one.bindings.len(), 1);
+    assert_eq!(one.bindings[0].q, 500);
+    let many: String = (0..33)
+        .map(|n| format!("Contact: <sip:a@192.0.2.9:{}>\r\n", 2000 + n))
+        .collect();
+    assert_eq!(
+        register_with(&[], "c1", 1, &many).unwrap_err().code,
+        StatusCode(403)
+    );
+}

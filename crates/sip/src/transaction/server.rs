@@ -53,8 +53,8 @@ impl Server {
         match next {
             Next::In(m) => {
                 self.machine = Machine::Invite(m);
-                // Nothing is sent again from here on: what is kept is kept for recognising repetitions.
-                if matches!(m, InviteServer::Accepted | InviteServer::Confirmed) {
+                // Answered for good: only the answer may have to be sent again.
+                if !matches!(m, InviteServer::Proceeding { .. }) {
                     self.request = None;
                 }
                 if m == InviteServer::Confirmed {

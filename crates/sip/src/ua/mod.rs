@@ -19,7 +19,7 @@ mod outside;
 mod register;
 mod reoffer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use account::Account;
 pub use event::{AccountId, CallId, Cause, Event, Misuse, RequestId};
@@ -56,6 +56,8 @@ pub struct UserAgent {
     by_dialog: BTreeMap<u64, CallId>,
     /// From tag, Call-ID and CSeq of requests outside dialogs, hashed (RFC 3261 §8.2.2.2).
     arrived: BTreeMap<u64, ServerId>,
+    /// The same in the order of their arrival.
+    arrivals: VecDeque<(u64, ServerId)>,
     serial: u32,
 }
 
@@ -95,6 +97,7 @@ impl UserAgent {
             outbound: Slab::default(),
             by_dialog: BTreeMap::new(),
             arrived: BTreeMap::new(),
+            arrivals: VecDeque::new(),
             serial: 0,
         }
     }

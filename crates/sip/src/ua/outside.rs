@@ -102,16 +102,22 @@ impl UserAgent {
             packet.call_id(),
             packet.value(HeaderName::CSeq).unwrap_or_default(),
         ]);
-        if self.arrived.len() >= MAX_ARRIVED {
-            self.arrived.retain(|_, s| tx.request_method(*s).is_some());
-            if self.arrived.len() >= MAX_ARRIVED {
-                return false;
+        // The oldest make room, a few at a time, so that a flood costs each request the same.
+        while let Some((oldest, arrived)) = self.arrivals.front().copied() {
+            let gone = tx.request_method(arrived).is_none();
+            if !gone && self.arrivals.len() < MAX_ARRIVED {
+                break;
+            }
+            self.arrivals.pop_front();
+            if self.arrived.get(&oldest) == Some(&arrived) {
+                self.arrived.remove(&oldest);
             }
         }
         match self.arrived.get(&key) {
             Some(other) if *other != server && tx.request_method(*other).is_some() => true,
             _ => {
                 self.arrived.insert(key, server);
+                self.arrivals.push_back((key, server));
                 false
             }
         }
