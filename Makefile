@@ -10,7 +10,7 @@ ARGS =
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make run      install what is missing, build, start the server and say how to make the first call'
+	@echo 'make run      install what is missing, build, start the server and say how to make the first call; ARGS="..." goes to sori serve'
 	@echo 'make test     install what the tests need and run them all'
 	@echo 'make lint     formatting and clippy'
 	@echo 'make unit     tests of the crates and of the documentation'

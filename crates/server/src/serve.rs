@@ -113,6 +113,11 @@ impl Server {
         self.shared.domains.default_name()
     }
 
+    /// All domains served, the default first.
+    pub fn domains(&self) -> &[String] {
+        self.shared.domains.names()
+    }
+
     /// The network's counters.
     pub fn statistics(&self) -> Arc<Statistics> {
         self.network.statistics()

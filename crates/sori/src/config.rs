@@ -15,9 +15,9 @@ pub struct ServeFile {
     /// Addresses, as on the command line.
     pub sip: Vec<String>,
     /// What has to be authenticated.
-    pub auth: Option<Vec<String>>,
+    pub auth: Option<Words>,
     /// The hash functions of Digest to offer.
-    pub digest: Option<Vec<String>>,
+    pub digest: Option<Words>,
     /// Whether qop auth-int is offered.
     pub auth_int: bool,
     /// Ports for the sound of echo and tone, as LOW-HIGH.
@@ -30,6 +30,26 @@ pub struct ServeFile {
     pub advertise: Option<String>,
     /// Worker threads.
     pub workers: Option<usize>,
+}
+
+/// One word, several with commas between, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Words {
+    /// `"register,invite"`
+    One(String),
+    /// `["register", "invite"]`
+    Many(Vec<String>),
+}
+
+impl Words {
+    /// The words as they stand on the command line.
+    pub fn joined(&self) -> String {
+        match self {
+            Words::One(text) => text.clone(),
+            Words::Many(list) => list.join(","),
+        }
+    }
 }
 
 impl ServeFile {

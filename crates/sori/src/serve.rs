@@ -216,6 +216,14 @@ fn settings(args: Args, file: ServeFile) -> Result<Config, String> {
     if domains.is_empty() {
         domains.push(server::domain_of_host());
     }
+    for domain in &domains {
+        let good = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+        if domain.is_empty() || !domain.chars().all(good) {
+            return Err(format!(
+                "\"{domain}\" is no domain: write a host name or an address, for example example.org"
+            ));
+        }
+    }
     let mut config = Config::new(data, String::new());
     config.domains = domains;
     config.listen = args.sip;
@@ -229,13 +237,13 @@ fn settings(args: Args, file: ServeFile) -> Result<Config, String> {
     }
     config.authentication = match (args.auth, file.auth) {
         (Some(auth), _) => auth,
-        (None, Some(words)) => parse_auth(&words.join(","))?,
+        (None, Some(words)) => parse_auth(&words.joined())?,
         (None, None) => Authentication::default(),
     };
     if let Some(Digest(algorithms)) = args.digest {
         config.algorithms = algorithms;
     } else if let Some(words) = file.digest {
-        config.algorithms = parse_digest(&words.join(","))?.0;
+        config.algorithms = parse_digest(&words.joined())?.0;
     }
     config.auth_int = args.auth_int || file.auth_int;
     if let Some(text) = &file.media_ports {
@@ -244,11 +252,30 @@ fn settings(args: Args, file: ServeFile) -> Result<Config, String> {
     config.redirect = args.redirect || file.redirect;
     config.redirect_domains = file.redirect_domains;
     config.redirect_domains.extend(args.redirect_domains);
+    for domain in &config.redirect_domains {
+        if !config
+            .domains
+            .iter()
+            .any(|d| d.eq_ignore_ascii_case(domain))
+        {
+            return Err(format!(
+                "{domain} is to be redirected, but is not served: name it with --domain too"
+            ));
+        }
+    }
     config.advertised_host = args.advertise.or(file.advertise);
     if let Some(ports) = args.media_ports {
         config.media_ports = ports;
     }
-    config.workers = args.workers.or(file.workers).unwrap_or(0);
+    config.workers = match args.workers.or(file.workers) {
+        Some(0) => {
+            return Err(
+                "0 workers do no work: leave the setting out for one for each processor".into(),
+            );
+        }
+        Some(workers) => workers,
+        None => 0,
+    };
     Ok(config)
 }
 
@@ -271,11 +298,11 @@ fn everywhere() -> Vec<(Transport, SocketAddr)> {
 /// Says what the server listens on and how to place the first call.
 fn announce(server: &Server, data: &Path) {
     let mut out = std::io::stdout().lock();
-    let domain = server.default_domain();
     let snapshot = server.snapshot();
     let mut text = format!(
-        "sori {} serves {domain}\n  data      {}\n  accounts  {}, registrations {}\n",
+        "sori {} serves {}\n  data      {}\n  accounts  {}, registrations {}\n",
         env!("CARGO_PKG_VERSION"),
+        server.domains().join(", "),
         data.display(),
         snapshot.accounts,
         snapshot.bindings,

@@ -160,6 +160,11 @@ fn add(named: &Named) -> Result<(), Failed> {
         return Err(exists());
     }
     served(&store)?;
+    if store.default_domain()?.is_some_and(|d| d != domain) {
+        eprintln!(
+            "{domain} is not the server's first domain: serve it too (sori serve --domain … --domain {domain})"
+        );
+    }
     println!("{user}@{domain} added");
     Ok(())
 }
