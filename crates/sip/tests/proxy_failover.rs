@@ -238,7 +238,7 @@ fn a_lost_connection_is_a_lost_transaction() {
     scene.one(0);
     scene.world.break_connections("10.0.1.1:5060");
     scene.world.run_for(std::time::Duration::from_millis(1));
-    assert_eq!(scene.alice_codes(), [500]);
+    assert_eq!(scene.alice_codes(), [480]);
     scene.end();
 }
 

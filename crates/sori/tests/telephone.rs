@@ -196,14 +196,19 @@ fn a_registration_is_left_and_removed() {
         };
         let registered = phone(&["register", "--expires", "600"]);
         assert_eq!(registered["expires_s"], 600);
-        // Nobody answers there, but somebody is registered: not a 480.
-        let status = |target: &str| {
+        // Nobody answers at the contact that is left, and nobody at all is registered afterwards.
+        let refusal = |target: &str| {
             let mut call = Running::start(world.phone("bob", "udp", &["call", target]));
-            call.wait_event("ended")["status"].as_i64()
+            let ended = call.wait_event("ended");
+            (ended["status"].as_i64(), ended["reason"].to_string())
         };
-        assert_ne!(status("alice"), Some(480), "{transport}");
+        let (status, reason) = refusal("alice");
+        assert_eq!(status, Some(480), "{transport}");
+        assert!(reason.contains("Next Hop"), "{transport}: {reason}");
         phone(&["register", "--remove"]);
-        assert_eq!(status("alice"), Some(480), "{transport}");
+        let (status, reason) = refusal("alice");
+        assert_eq!(status, Some(480), "{transport}");
+        assert!(!reason.contains("Next Hop"), "{transport}: {reason}");
     }
 }
 

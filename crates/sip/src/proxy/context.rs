@@ -57,7 +57,8 @@ impl Proxy {
             // RFC 3263 §4.3: another server of the same target may do better.
             branch.client = None;
             branch.state = BranchState::Locating;
-            branch.failure = code;
+            // §16.7 step 6: upstream a 503 would speak of a server that the caller did not ask.
+            branch.failure = StatusCode(500);
             self.advance(now, tx, own, id, number);
             self.go_on(now, tx, own, id);
             return;
@@ -265,10 +266,15 @@ impl ResponseContext {
             return;
         }
         match best {
-            // §16.7 step 6: a 503 says something about a server that the caller did not ask.
-            Some(Best { code, .. }) if code.0 == 503 => {
-                let reply = Reply::new(StatusCode(500)).reason("Next Hop Unavailable");
+            // Nothing is wrong here or there: whoever is meant cannot be reached just now.
+            Some(Best {
+                code, bytes: None, ..
+            }) if code.0 == 503 => {
+                let reply = Reply::new(StatusCode(480)).reason("Next Hop Unavailable");
                 tx.respond(now, server, &reply);
+            }
+            Some(Best { code, .. }) if code.0 == 503 => {
+                tx.respond(now, server, &Reply::new(StatusCode(500)));
             }
             Some(Best {
                 code,
