@@ -224,11 +224,6 @@ const KEPT: &[(&str, &str)] = &[
 /// Where the user agent does something else than the manifest has it.
 const DIFFERENT: &[(&str, &str, &str)] = &[
     (
-        "rfc4475/sdp01.dat",
-        "process",
-        "an Accept without application/sdp is not looked at",
-    ),
-    (
         "rfc4475/inv2543.dat",
         "400",
         "a call without a Contact has nowhere to send its BYE",

@@ -6,7 +6,7 @@ use super::event::{AccountId, CallId, Event, Misuse, RequestId};
 use super::inside::{content_type, stored_request};
 use super::outbound::{Outcome, Purpose, reason_of};
 use super::{ALLOW, UserAgent, answer, call, tell};
-use crate::header::{ContentType, HeaderName, Tokens};
+use crate::header::{ContentType, HeaderName, MediaRange, Tokens};
 use crate::message::{Method, StatusCode};
 use crate::respond::Reply;
 use crate::time::Time;
@@ -90,6 +90,9 @@ impl UserAgent {
         }
         if self.is_merged(tx, server, packet) {
             return Err(StatusCode(482));
+        }
+        if packet.method() == Some(Method::Invite) && !accepts_sdp(packet) {
+            return Err(StatusCode(406));
         }
         Ok(())
     }
@@ -361,6 +364,16 @@ fn refuse_body(
         .header("Accept-Encoding", "identity");
     tx.respond(now, server, &reply);
     true
+}
+
+/// Whether the caller would read the session description of an answer (§20.1); without Accept it does (§13.2.1).
+fn accepts_sdp(packet: &Packet<'_>) -> bool {
+    let mut ranges = packet
+        .all(HeaderName::Accept)
+        .flat_map(|h| MediaRange::parse_list(h.value()))
+        .filter_map(Result::ok)
+        .peekable();
+    ranges.peek().is_none() || ranges.any(|r| r.contains("application", "sdp"))
 }
 
 /// Whether the sender does not mind when its body is not understood (§20.11).
