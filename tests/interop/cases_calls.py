@@ -22,7 +22,9 @@ def check_sound(speaker, listener, seconds):
     """Fails unless what the speaker played is in what the listener recorded."""
     match = compare(speaker.played.astype(float), listener.recording())
     print(f"{listener.name} heard {speaker.name}: {match}")
-    check(match.seconds > seconds and match.blocks >= seconds * 2 and match.found >= 0.9 and 0.5 < match.level < 1.5,
+    # The jitter buffers of the peers drop frames when they change their delay, whoever speaks.
+    least = 0.9 if listener.kind == "sori" else 0.75
+    check(match.seconds > seconds and match.blocks >= seconds * 2 and match.found >= least and 0.5 < match.level < 1.5,
           f"{listener.name} did not hear {speaker.name} well: {match}")
 
 
