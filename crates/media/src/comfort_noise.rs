@@ -1,4 +1,4 @@
-//! Comfort noise (RFC 3389): what a sender that falls silent says about its background.
+//! Comfort noise (RFC 3389): what a sender that falls silent says about its background, and when it falls silent.
 
 use crate::random::Random;
 
@@ -57,9 +57,117 @@ impl ComfortNoise {
     }
 }
 
+/// Sound of this level in dB against full scale, or more, is never silence.
+const LOUD: f32 = -42.0;
+/// A frame so many dB above the background is speech.
+const ABOVE: f32 = 7.0;
+/// Silent frames before the pause is announced: the end of a word is soft.
+const HANGOVER_FRAMES: u32 = 12;
+/// Frames between two descriptions in one pause, at least; and by how many dB the background must have changed.
+const BETWEEN: u32 = 10;
+const CHANGE: f32 = 3.0;
+
+/// What a frame is, for a sender that suppresses silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quiet {
+    /// To be sent.
+    Sound,
+    /// Silence; its description, the level in −dBov, is to be sent in its place.
+    Describe(u8),
+    /// Silence like that described before.
+    Nothing,
+}
+
+/// Tells speech from background by its level.
+#[derive(Debug, Clone)]
+pub struct SilenceDetector {
+    /// Level of the background in dB.
+    floor: f32,
+    /// Silent frames in a row.
+    silent: u32,
+    /// Level described last and frames since then.
+    described: Option<(f32, u32)>,
+}
+
+impl Default for SilenceDetector {
+    fn default() -> Self {
+        Self {
+            floor: -127.0,
+            silent: 0,
+            described: None,
+        }
+    }
+}
+
+impl SilenceDetector {
+    /// Takes a frame to be sent.
+    pub fn hear(&mut self, samples: &[i16]) -> Quiet {
+        let power: f32 = samples.iter().map(|x| f32::from(*x).powi(2)).sum();
+        let level = 10.0 * (power / samples.len().max(1) as f32 / 32_768f32.powi(2)).log10();
+        let level = level.clamp(-127.0, 0.0);
+        // The floor follows what is quieter at once and what is louder by 6 dB a second.
+        self.floor = (self.floor + 0.12).min(level);
+        if level >= LOUD || level > self.floor + ABOVE {
+            self.silent = 0;
+            self.described = None;
+            return Quiet::Sound;
+        }
+        self.silent += 1;
+        if self.silent <= HANGOVER_FRAMES {
+            return Quiet::Sound;
+        }
+        match &mut self.described {
+            Some((said, since)) if *since < BETWEEN || (level - *said).abs() < CHANGE => {
+                *since = since.saturating_add(1);
+                Quiet::Nothing
+            }
+            _ => {
+                self.described = Some((level, 0));
+                Quiet::Describe(-level as u8)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A frame of noise whose power is so many dB under full scale.
+    fn noise(dice: &mut Random, level: f64) -> Vec<i16> {
+        let peak = 32_768.0 * 10f64.powf(level / 20.0) * 3f64.sqrt();
+        (0..160)
+            .map(|_| ((dice.unit() * 2.0 - 1.0) * peak) as i16)
+            .collect()
+    }
+
+    #[test]
+    fn a_pause_is_described_once_and_speech_is_sent() {
+        let mut dice = Random::new(3);
+        let mut detector = SilenceDetector::default();
+        let mut run = |frames: u32, level: f64| -> Vec<Quiet> {
+            (0..frames)
+                .map(|_| detector.hear(&noise(&mut dice, level)))
+                .collect()
+        };
+        run(500, -60.0);
+        assert!(run(50, -20.0).iter().all(|quiet| *quiet == Quiet::Sound));
+        let pause = run(200, -60.0);
+        let described: Vec<usize> = (0..200)
+            .filter(|n| matches!(pause[*n], Quiet::Describe(_)))
+            .collect();
+        assert_eq!(described, [12], "after the end of the word, and only once");
+        assert!(matches!(pause[12], Quiet::Describe(59..=61)));
+        assert_eq!(pause[13..], [Quiet::Nothing; 187]);
+        let changed = run(100, -67.0);
+        assert!(
+            changed
+                .iter()
+                .any(|quiet| matches!(quiet, Quiet::Describe(66..=68)))
+        );
+        assert_eq!(run(1, -30.0), [Quiet::Sound]);
+        assert!(run(1000, -41.0).iter().all(|quiet| *quiet == Quiet::Sound));
+    }
 
     fn level(payload: &[u8]) -> f64 {
         let mut noise = ComfortNoise::new(1);

@@ -272,6 +272,11 @@ impl JitterBuffer {
         }
     }
 
+    /// The packet whose turn it is, if it has come.
+    pub fn upcoming(&self) -> Option<&Frame> {
+        self.queue.front().filter(|_| self.is_ready())
+    }
+
     /// Whether the packet whose turn it is has come.
     pub fn is_ready(&self) -> bool {
         match (self.queue.front(), self.cursor) {

@@ -63,6 +63,13 @@ impl Concealer {
         self.remember(samples);
     }
 
+    /// Announces sound that does not follow from what was played, such as that of another codec: it is faded in.
+    pub fn join(&mut self) {
+        if self.erasure.is_none() {
+            self.erasure = Some(self.begin());
+        }
+    }
+
     /// Fills `samples` in place of lost ones. Returns `false` once nothing but silence is left.
     pub fn conceal(&mut self, samples: &mut [i16]) -> bool {
         let mut erasure = match self.erasure.take() {

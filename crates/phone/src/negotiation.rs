@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use media::codec::CodecKind;
+use media::codec::{CodecKind, Encoding};
 use media::session::{CodecChoice, Config, Direction};
 use sdp::{Capabilities, Codec, IllegalAnswer, LocalMedia, Negotiated, Origin, Rejection, Session};
 
@@ -18,6 +18,8 @@ pub(crate) struct Negotiation {
     last: Option<Session>,
     /// What held before an offer that the peer may still refuse.
     before: Option<(Session, sdp::Direction)>,
+    /// Silence is to be suppressed.
+    suppress: bool,
     cname: String,
     seed: u64,
 }
@@ -30,20 +32,19 @@ pub(crate) struct Plan {
 }
 
 impl Negotiation {
-    /// Sound is received at `local`; `codecs` in the order of preference. `seed` is random.
-    pub(crate) fn new(local: SocketAddr, codecs: &[CodecKind], seed: u64) -> Negotiation {
-        let mut known: Vec<Codec> = Vec::new();
-        for (n, kind) in (96u8..).zip(codecs) {
-            let number = kind.static_payload_type().unwrap_or(n);
-            if !known.iter().any(|c| c.payload_type == number) {
-                known.push(Codec::new(number, kind.encoding_name(), kind.clock_rate()));
-            }
-        }
-        known.push(Codec::telephone_event(101, 8000));
+    /// Sound is received at `local`; `codecs` in the order of preference, of which those that this machine cannot run are
+    /// left out. `suppress` is whether silence is to be suppressed where the peer allows it. `seed` is random.
+    pub(crate) fn new(
+        local: SocketAddr,
+        codecs: &[CodecKind],
+        suppress: bool,
+        seed: u64,
+    ) -> Negotiation {
         Negotiation {
             origin: Origin::new("-", seed >> 2, local.ip()),
             local: LocalMedia::new(local.ip(), local.port()),
-            capabilities: Capabilities::new(known),
+            capabilities: known(codecs, suppress),
+            suppress,
             last: None,
             before: None,
             // RFC 7022 §4.2: random, so that it says nothing about the host.
@@ -126,17 +127,24 @@ impl Negotiation {
 
     fn plan(&self, streams: &[Negotiated]) -> Option<Plan> {
         let stream = streams.iter().find(|s| s.accepted)?;
-        let send = choice(stream.send.as_ref()?)?;
-        let mut receive: Vec<CodecChoice> = stream.receive.iter().filter_map(choice).collect();
-        // The session runs on one clock.
-        receive.retain(|c| c.codec.clock_rate() == send.codec.clock_rate());
-        let rate = send.codec.clock_rate();
-        let keys = stream.telephone_event.filter(|t| t.clock_rate == rate);
+        let theirs = stream.send.as_ref()?;
+        let send = choice(theirs)?;
+        let receive: Vec<CodecChoice> = stream.receive.iter().filter_map(choice).collect();
+        let keys = stream.telephone_event;
+        let encoding = Encoding::agreed(send.codec, theirs.fmtp.as_deref(), self.suppress);
+        let noise = |codecs: &[Codec]| {
+            let mut codecs = codecs.iter();
+            codecs.find(|c| is_noise(c)).map(|c| c.payload_type)
+        };
         let remote = stream.remote_rtp.as_ref().and_then(|d| d.socket_addr());
         let config = Config {
+            encoding,
             receive,
             telephone_event_send: keys.map(|t| t.send),
             telephone_event_receive: keys.map(|t| t.receive),
+            telephone_event_rate: keys.map_or(send.codec.clock_rate(), |t| t.clock_rate),
+            comfort_noise_send: noise(&stream.may_send)
+                .filter(|_| self.suppress && has_no_pauses(send.codec)),
             ptime_ms: stream.ptime_ms,
             direction: Direction {
                 send: stream.direction.sends(),
@@ -155,7 +163,7 @@ impl Negotiation {
         let agreed = Agreed {
             codec: send.codec.encoding_name(),
             sample_rate: send.codec.sample_rate(),
-            ptime_ms: stream.ptime_ms,
+            ptime_ms: send.codec.packet_ms(stream.ptime_ms),
             local: SocketAddr::new(self.local.address, self.local.rtp_port),
             remote,
             sends: config.direction.send,
@@ -167,9 +175,54 @@ impl Negotiation {
 }
 
 /// What OPTIONS requests are told about our sound (RFC 3264 §9): no port to send to.
-pub(crate) fn capabilities(address: IpAddr) -> Vec<u8> {
-    let mut negotiation = Negotiation::new(SocketAddr::new(address, 0), &CodecKind::ALL, 0);
+pub(crate) fn capabilities(address: IpAddr, codecs: &[CodecKind]) -> Vec<u8> {
+    let mut negotiation = Negotiation::new(SocketAddr::new(address, 0), codecs, false, 0);
     negotiation.offer()
+}
+
+/// What we can do: the codecs, telephone-events with the clock of each, and comfort noise if silence is suppressed.
+fn known(codecs: &[CodecKind], suppress: bool) -> Capabilities {
+    let mut known: Vec<Codec> = Vec::new();
+    let mut clocks: Vec<u32> = Vec::new();
+    let mut usable: Vec<CodecKind> = Vec::new();
+    for kind in codecs {
+        if !usable.contains(kind) && kind.available().is_ok() {
+            usable.push(*kind);
+        }
+    }
+    for kind in &usable {
+        known.push(Codec {
+            channels: kind.rtpmap_channels(),
+            fmtp: Encoding::fmtp(*kind, suppress).map(str::to_owned),
+            ..Codec::new(kind.payload_type(), kind.encoding_name(), kind.clock_rate())
+        });
+        if !clocks.contains(&kind.clock_rate()) {
+            clocks.push(kind.clock_rate());
+        }
+    }
+    if suppress && usable.iter().any(|kind| has_no_pauses(*kind)) {
+        known.push(Codec::new(13, "CN", 8000));
+    }
+    // 101 is what nearly everybody gives the events of telephone codecs.
+    for (number, clock) in [(101, 8000), (100, 48_000), (102, 16_000)] {
+        if clocks.contains(&clock) {
+            known.push(Codec::telephone_event(number, clock));
+        }
+    }
+    let ptime_ms = usable.first().map_or(20, |kind| kind.default_packet_ms());
+    Capabilities {
+        ptime_ms,
+        ..Capabilities::new(known)
+    }
+}
+
+/// Codecs that cannot say by themselves that nothing is said.
+fn has_no_pauses(kind: CodecKind) -> bool {
+    matches!(kind, CodecKind::Pcmu | CodecKind::Pcma | CodecKind::G722)
+}
+
+fn is_noise(codec: &Codec) -> bool {
+    codec.name.eq_ignore_ascii_case("CN") && codec.clock_rate == 8000
 }
 
 fn choice(codec: &Codec) -> Option<CodecChoice> {
@@ -186,7 +239,102 @@ mod tests {
 
     fn side(port: u16, codecs: &[CodecKind]) -> Negotiation {
         let local = SocketAddr::from(([127, 0, 0, 1], port));
-        Negotiation::new(local, codecs, 0x0000_3456_789a_bcdf * u64::from(port))
+        Negotiation::new(
+            local,
+            codecs,
+            false,
+            0x0000_3456_789a_bcdf * u64::from(port),
+        )
+    }
+
+    const G711: [CodecKind; 2] = [CodecKind::Pcmu, CodecKind::Pcma];
+
+    /// What the answerer with `theirs` and the offerer with `ours` send, and the answer.
+    fn agree(
+        ours: &[CodecKind],
+        theirs: &[CodecKind],
+        suppress: (bool, bool),
+    ) -> (Config, Config, String) {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut caller = Negotiation::new(local(4000), ours, suppress.0, 5);
+        let mut callee = Negotiation::new(local(5000), theirs, suppress.1, 6);
+        let (answer, at_callee) = callee.answer(&caller.offer()).unwrap();
+        let at_caller = caller.complete(&answer).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        (at_caller.config, at_callee.unwrap().config, answer)
+    }
+
+    #[test]
+    fn every_codec_that_is_there_can_be_agreed_on() {
+        for kind in CodecKind::ALL {
+            if let Err(reason) = kind.available() {
+                println!("{} is not tested: {reason}", kind.name());
+                let offer = side(4000, &[kind, CodecKind::Pcma]).offer();
+                let text = String::from_utf8(offer).unwrap();
+                assert!(!text.contains(kind.encoding_name()), "{text}");
+                continue;
+            }
+            let (caller, callee, answer) = agree(&CodecKind::ALL, &[kind], (false, false));
+            assert_eq!((caller.send.codec, callee.send.codec), (kind, kind));
+            assert_eq!(caller.receive, callee.receive);
+            assert_eq!(caller.telephone_event_rate, kind.clock_rate(), "{answer}");
+            assert!(caller.telephone_event_send.is_some());
+            assert!(!caller.encoding.silence_suppression);
+            let numbered = kind
+                .static_payload_type()
+                .unwrap_or(caller.send.payload_type);
+            assert_eq!(caller.send.payload_type, numbered);
+        }
+    }
+
+    #[test]
+    fn silence_is_suppressed_where_both_agree() {
+        use CodecKind::{G729, Opus, Pcmu};
+        let (caller, callee, _) = agree(&[Opus], &[Opus], (true, false));
+        assert!(caller.encoding.error_correction);
+        assert!(caller.encoding.silence_suppression, "we want to");
+        assert!(
+            callee.encoding.silence_suppression,
+            "usedtx=1 asks the other side to"
+        );
+        let (caller, callee, _) = agree(&[Pcmu], &[Pcmu], (true, true));
+        assert_eq!(
+            (caller.comfort_noise_send, callee.comfort_noise_send),
+            (Some(13), Some(13))
+        );
+        let (caller, callee, _) = agree(&[Pcmu], &[Pcmu], (true, false));
+        assert_eq!(
+            (caller.comfort_noise_send, callee.comfort_noise_send),
+            (None, None)
+        );
+        if G729.available().is_ok() {
+            let (caller, callee, answer) = agree(&[G729], &[G729], (false, true));
+            assert!(answer.contains("annexb=no"), "{answer}");
+            assert!(!caller.encoding.silence_suppression && !callee.encoding.silence_suppression);
+            let (caller, _, answer) = agree(&[G729], &[G729], (true, true));
+            assert!(answer.contains("annexb=yes") && caller.encoding.silence_suppression);
+        }
+    }
+
+    #[test]
+    fn opus_with_the_events_of_telephones() {
+        let mut callee = side(5000, &[CodecKind::Opus]);
+        let offer = String::from_utf8(side(4000, &[CodecKind::Opus]).offer()).unwrap();
+        assert!(offer.contains("a=rtpmap:96 opus/48000/2\r\n"), "{offer}");
+        let offer = offer
+            .replace("telephone-event/48000", "telephone-event/8000")
+            .replace("useinbandfec=1", "maxaveragebitrate=16000");
+        // We have no events of 8000 beside Opus alone; with a telephone codec as a second choice we do.
+        let (_, plan) = callee.answer(offer.as_bytes()).unwrap();
+        let config = plan.unwrap().config;
+        assert_eq!(config.telephone_event_send, None);
+        assert_eq!(config.encoding.most_bitrate, Some(16_000));
+        assert!(!config.encoding.error_correction);
+        let mut callee = side(5000, &[CodecKind::Opus, CodecKind::Pcma]);
+        let (_, plan) = callee.answer(offer.as_bytes()).unwrap();
+        let config = plan.unwrap().config;
+        assert_eq!(config.telephone_event_rate, 8000);
+        assert_eq!(config.send.codec, CodecKind::Opus);
     }
 
     #[test]
@@ -257,7 +405,7 @@ mod tests {
 
     #[test]
     fn capabilities_name_no_port() {
-        let text = String::from_utf8(capabilities("192.0.2.1".parse().unwrap())).unwrap();
+        let text = String::from_utf8(capabilities("192.0.2.1".parse().unwrap(), &G711)).unwrap();
         assert!(text.contains("m=audio 0 RTP/AVP 0 8 101"), "{text}");
     }
 }

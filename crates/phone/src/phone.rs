@@ -47,6 +47,8 @@ pub struct Settings {
     pub port: Option<u16>,
     /// Codecs in the order of preference.
     pub codecs: Vec<CodecKind>,
+    /// Send next to nothing while nothing is said, where the codec and the other side allow it.
+    pub suppress_silence: bool,
     /// What User-Agent and Server say.
     pub product: String,
     /// Receives a copy of every SIP message.
@@ -54,6 +56,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The codecs of a phone that was told nothing: the best ones, and those that everybody has.
+    pub const CODECS: [CodecKind; 4] = [
+        CodecKind::Opus,
+        CodecKind::G722,
+        CodecKind::Pcmu,
+        CodecKind::Pcma,
+    ];
+
     /// The settings of an account with everything else at its default.
     pub fn new(account: Name) -> Settings {
         Settings {
@@ -63,7 +73,8 @@ impl Settings {
             server: None,
             direct: None,
             port: None,
-            codecs: CodecKind::ALL.to_vec(),
+            codecs: Settings::CODECS.to_vec(),
+            suppress_silence: false,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
         }
@@ -117,6 +128,7 @@ pub struct Phone {
     numbers: Numbers,
     address: SocketAddr,
     codecs: Vec<CodecKind>,
+    suppress_silence: bool,
 }
 
 impl Phone {
@@ -146,7 +158,7 @@ impl Phone {
             let local = SocketAddr::new(address, port);
             let line = Line::new(
                 account.clone(),
-                capabilities(address),
+                capabilities(address, &settings.codecs),
                 numbers.clone(),
                 media.orders(),
                 events.clone(),
@@ -167,6 +179,7 @@ impl Phone {
                         numbers,
                         address: local,
                         codecs: settings.codecs,
+                        suppress_silence: settings.suppress_silence,
                     });
                 }
                 // Somebody else took the port between our look and our bind.
@@ -294,7 +307,13 @@ impl Phone {
         };
         let given = self.media.orders().give(open);
         given.map_err(|_| CallError::Ended)?;
-        Ok(Box::new(Negotiation::new(local, &self.codecs, seed)))
+        let suppress = self.suppress_silence;
+        Ok(Box::new(Negotiation::new(
+            local,
+            &self.codecs,
+            suppress,
+            seed,
+        )))
     }
 
     fn post(&self, command: Command) -> bool {

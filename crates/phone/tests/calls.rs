@@ -106,13 +106,31 @@ fn keys_arrive_in_order_and_once() {
 
 #[test]
 fn what_is_played_is_what_is_recorded_on_both_sides() {
+    // Twice coded; Opus keeps what is heard of a sweep better than its wave.
+    for (codec, least) in [
+        (CodecKind::Pcmu, 0.98),
+        (CodecKind::G722, 0.97),
+        (CodecKind::Opus, 0.85),
+    ] {
+        played_and_recorded(codec, least);
+    }
+}
+
+fn played_and_recorded(codec: CodecKind, least: f64) {
     let (played, echoed, heard) = (temporary("played"), temporary("echoed"), temporary("heard"));
     let sound = sweep();
     let mut writer = WavWriter::new(File::create(&played).unwrap(), "played", 1, 8000).unwrap();
     writer.write(&sound).unwrap();
     writer.finish().unwrap();
 
-    let (alice, bob) = (direct("alice"), direct("bob"));
+    let with_codec = |user| {
+        start(Settings {
+            codecs: vec![codec],
+            direct: Some("127.0.0.1".to_owned()),
+            ..settings(user)
+        })
+    };
+    let (alice, bob) = (with_codec("alice"), with_codec("bob"));
     let says = Sound {
         source: Source::file(&played).unwrap(),
         recorder: Some(Recorder::create(&echoed).unwrap()),
@@ -136,9 +154,12 @@ fn what_is_played_is_what_is_recorded_on_both_sides() {
             .read_all(1_000_000)
             .unwrap();
         let likeness = compare(&sound, &recorded);
-        let good = likeness.iter().filter(|likeness| **likeness > 0.98).count();
+        let good = likeness
+            .iter()
+            .filter(|likeness| **likeness > least)
+            .count();
         // The jitter buffer stretches the sound where this machine is too busy to be in time.
-        assert!(good >= 8, "{}: {likeness:?}", path.display());
+        assert!(good >= 8, "{codec:?}, {}: {likeness:?}", path.display());
     }
     for path in [played, echoed, heard] {
         std::fs::remove_file(path).unwrap();

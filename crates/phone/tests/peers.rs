@@ -209,7 +209,7 @@ fn an_invite_without_an_offer_gets_ours_and_the_answer_comes_in_the_ack() {
     let (bob, peer) = (direct("bob"), Peer::new());
     let answer = call_without_offer(&bob, &peer);
     assert!(
-        answer.body().contains("m=audio") && answer.body().contains("RTP/AVP 0 8 101"),
+        answer.body().contains("m=audio") && answer.body().contains("RTP/AVP 96 9 0 8 101 100"),
         "{}",
         answer.body()
     );

@@ -72,6 +72,9 @@ const SYMMETRIC: [(&str, &[(&str, &str)]); 3] = [
     ),
 ];
 
+/// Parameters that hold only where both sides say yes, by codec (RFC 4856 §2.1.9, §2.1.6).
+const REFUSED: [(&str, &str); 2] = [("G729", "annexb"), ("G723", "annexa")];
+
 /// Codec behind a static payload number.
 pub fn static_codec(payload_type: u8) -> Option<Codec> {
     let (_, name, clock_rate, channels) =
@@ -157,10 +160,21 @@ impl Codec {
         })
     }
 
-    /// Parameters to answer `offered` with: our own, and those that must be equal as they were offered.
+    /// Parameters to answer `offered` with: our own, and those that must be equal as they were offered. What the offer
+    /// refuses (G.729's Annex B, G.723.1's Annex A), the answer refuses too (RFC 7261 §3).
     pub fn answer_fmtp(&self, offered: &Codec) -> Option<String> {
-        if self.fmtp.is_some() {
-            return self.fmtp.clone();
+        if let Some(ours) = &self.fmtp {
+            let refused = REFUSED.iter().filter(|(name, parameter_name)| {
+                let said = offered
+                    .fmtp
+                    .as_deref()
+                    .and_then(|f| parameter(f, parameter_name));
+                self.name.eq_ignore_ascii_case(name)
+                    && said.is_some_and(|s| s.eq_ignore_ascii_case("no"))
+            });
+            return Some(refused.fold(ours.clone(), |ours, (_, name)| {
+                ours.replace(&format!("{name}=yes"), &format!("{name}=no"))
+            }));
         }
         let theirs = offered.fmtp.as_deref()?;
         let echoed: Vec<String> = self

@@ -72,6 +72,7 @@ fn serve(args: &Args, console: &mut Console) -> Result<(), Failure> {
     }
     let mut settings = args.line.settings()?;
     settings.codecs.clone_from(&args.voice.codec);
+    settings.suppress_silence = args.voice.suppress_silence;
     let has_password = settings.password.is_some();
     let desk = Desk::open(settings)?;
     desk.phone.register(args.expires);

@@ -9,7 +9,7 @@ use clap::Args;
 use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source};
 
 use crate::exit::{Exit, Failure};
-use crate::{password, trace};
+use crate::{codec, password, trace};
 
 /// Whose phone it is and how it reaches its server.
 #[derive(Debug, Args)]
@@ -50,9 +50,12 @@ pub struct Voice {
     /// Record the other side to this WAV file
     #[arg(long, value_name = "FILE.wav")]
     pub record: Option<PathBuf>,
-    /// Codecs in the order of preference
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_codec, default_value = "pcmu,pcma")]
+    /// Codecs in the order of preference; `help` lists them all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = codec::parse, default_value = "opus,g722,pcmu,pcma")]
     pub codec: Vec<CodecKind>,
+    /// Send next to nothing while nothing is said, where the other side agrees
+    #[arg(long)]
+    pub suppress_silence: bool,
 }
 
 impl Line {
@@ -172,17 +175,6 @@ pub fn parse_keys(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_codec(text: &str) -> Result<CodecKind, String> {
-    let known = || {
-        let names = CodecKind::ALL.map(|c| c.encoding_name().to_ascii_lowercase());
-        format!("codecs are {}", names.join(", "))
-    };
-    CodecKind::ALL
-        .into_iter()
-        .find(|c| c.encoding_name().eq_ignore_ascii_case(text))
-        .ok_or_else(known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,8 +188,6 @@ mod tests {
         assert_eq!(parse_keys("12,*#d"), Ok("12,*#D".to_owned()));
         assert!(parse_keys("1x").unwrap_err().contains("'X'"));
         assert!(parse_keys(&"1".repeat(256)).is_err());
-        assert_eq!(parse_codec("PCMA"), Ok(CodecKind::Pcma));
-        assert_eq!(parse_codec("mp3"), Err("codecs are pcmu, pcma".to_owned()));
     }
 
     #[test]

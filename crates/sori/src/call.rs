@@ -62,6 +62,7 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
     sound.keys = args.dtmf.clone().unwrap_or_default();
     let mut settings = args.line.settings()?;
     settings.codecs.clone_from(&args.voice.codec);
+    settings.suppress_silence = args.voice.suppress_silence;
     let has_password = settings.password.is_some();
     let desk = Desk::open(settings)?;
     console.calling(&target);

@@ -3,6 +3,7 @@
 mod answer;
 mod arguments;
 mod call;
+mod codec;
 mod config;
 mod console;
 mod desk;

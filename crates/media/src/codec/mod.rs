@@ -1,10 +1,18 @@
 //! Codecs: linear 16-bit samples to payloads and back.
 
+mod encoding;
 mod g711;
+mod g722;
+mod kind;
+mod library;
+mod opus;
 
 use core::fmt;
 
+pub use encoding::Encoding;
 pub use g711::{Pcma, Pcmu, alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
+pub use g722::G722;
+pub use kind::CodecKind;
 
 /// One direction-less codec instance. A stream that sends and receives holds one for each direction, because codecs
 /// with memory (G.722, Opus) must not mix them.
@@ -12,18 +20,21 @@ pub trait Codec: Send + fmt::Debug {
     /// Which codec this is.
     fn kind(&self) -> CodecKind;
 
-    /// Encodes a frame of mono samples into `payload` and returns the octets written.
+    /// Encodes a frame of mono samples into `payload` and returns the octets written; 0 when the codec finds the frame so
+    /// silent that nothing need be sent.
     ///
     /// # Errors
     /// [`CodecError::BufferTooSmall`] when `payload` is shorter than [`Codec::max_payload`] asks for;
-    /// [`CodecError::FrameLength`] when the codec has no frame of that length.
+    /// [`CodecError::FrameLength`] when the codec has no frame of that length;
+    /// [`CodecError::Unavailable`] when this machine cannot run the codec.
     fn encode(&mut self, samples: &[i16], payload: &mut [u8]) -> Result<usize, CodecError>;
 
     /// Decodes one payload into `samples` and returns how many were written.
     ///
     /// # Errors
     /// [`CodecError::BufferTooSmall`] when `samples` is shorter than [`Codec::samples`] says;
-    /// [`CodecError::Payload`] when the payload is not of this codec.
+    /// [`CodecError::Payload`] when the payload is not of this codec;
+    /// [`CodecError::Unavailable`] when this machine cannot run the codec.
     fn decode(&mut self, payload: &[u8], samples: &mut [i16]) -> Result<usize, CodecError>;
 
     /// How many samples a payload holds, without decoding it. `None` when it is not of this codec.
@@ -32,72 +43,34 @@ pub trait Codec: Send + fmt::Debug {
     /// The most octets that a frame of `samples` can take.
     fn max_payload(&self, samples: usize) -> usize;
 
-    /// Fills `samples` in place of a lost frame. `false` when the codec has no concealment of its own; the pitch-based
-    /// one of [`crate::plc`] then does it.
+    /// Whether the codec has a concealment of its own, for whole frames.
+    fn conceals(&self) -> bool {
+        false
+    }
+
+    /// Fills `samples` in place of lost ones and moves the decoder on as if they had come. `false` when the codec has no
+    /// concealment of its own, or none for this length; the pitch-based one of [`crate::plc`] then does it.
     fn conceal(&mut self, samples: &mut [i16]) -> bool {
         let _ = samples;
         false
     }
-}
 
-/// The codecs there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CodecKind {
-    /// G.711 µ-law.
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
-}
-
-impl CodecKind {
-    /// Every codec, best choice first.
-    pub const ALL: [Self; 2] = [Self::Pcmu, Self::Pcma];
-
-    /// Finds a codec by what `a=rtpmap` says: encoding name (in any case) and clock rate.
-    pub fn find(encoding_name: &str, clock_rate: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| {
-            kind.encoding_name().eq_ignore_ascii_case(encoding_name)
-                && kind.clock_rate() == clock_rate
-        })
+    /// Fills `samples`, which were lost right before `next`, from what `next` repeats of them (in-band error correction).
+    /// `next` itself is decoded after it. `false` when the codec repeats nothing.
+    fn recover(&mut self, next: &[u8], samples: &mut [i16]) -> bool {
+        let _ = (next, samples);
+        false
     }
 
-    /// The static payload type of RFC 3551 §6, if it has one.
-    pub fn static_payload_type(self) -> Option<u8> {
-        match self {
-            Self::Pcmu => Some(0),
-            Self::Pcma => Some(8),
-        }
+    /// Whether the sender says with this payload that it falls silent: what is missing after it is no loss.
+    fn is_pause(&self, payload: &[u8]) -> bool {
+        let _ = payload;
+        false
     }
 
-    /// The encoding name in `a=rtpmap`.
-    pub fn encoding_name(self) -> &'static str {
-        match self {
-            Self::Pcmu => "PCMU",
-            Self::Pcma => "PCMA",
-        }
-    }
-
-    /// RTP timestamp units per second. Not always the sample rate: G.722 counts 8000 for 16,000 samples.
-    pub fn clock_rate(self) -> u32 {
-        match self {
-            Self::Pcmu | Self::Pcma => 8000,
-        }
-    }
-
-    /// Samples per second that go in and come out.
-    pub fn sample_rate(self) -> u32 {
-        match self {
-            Self::Pcmu | Self::Pcma => 8000,
-        }
-    }
-
-    /// Makes an instance.
-    pub fn codec(self) -> Box<dyn Codec> {
-        match self {
-            Self::Pcmu => Box::new(Pcmu),
-            Self::Pcma => Box::new(Pcma),
-        }
+    /// Tells an encoder the share of packets (0.0 to 1.0) that gets lost on the way, so that it can guard against it.
+    fn expect_loss(&mut self, share: f32) {
+        let _ = share;
     }
 }
 
@@ -110,6 +83,8 @@ pub enum CodecError {
     FrameLength,
     /// The payload is not one of this codec.
     Payload,
+    /// The codec is not there: [`CodecKind::available`] says why.
+    Unavailable,
 }
 
 impl fmt::Display for CodecError {
@@ -118,23 +93,35 @@ impl fmt::Display for CodecError {
             Self::BufferTooSmall => "the buffer is too small for the frame",
             Self::FrameLength => "the codec has no frame of this length",
             Self::Payload => "the payload is not one of this codec",
+            Self::Unavailable => "this machine cannot run the codec",
         })
     }
 }
 
 impl core::error::Error for CodecError {}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Stands in for a codec whose library is not there.
+#[derive(Debug)]
+struct Absent(CodecKind);
 
-    #[test]
-    fn found_by_name_and_rate() {
-        assert_eq!(CodecKind::find("pcmu", 8000), Some(CodecKind::Pcmu));
-        assert_eq!(CodecKind::find("PCMA", 8000), Some(CodecKind::Pcma));
-        assert_eq!(CodecKind::find("PCMA", 16_000), None);
-        for kind in CodecKind::ALL {
-            assert_eq!(kind.codec().kind(), kind);
-        }
+impl Codec for Absent {
+    fn kind(&self) -> CodecKind {
+        self.0
+    }
+
+    fn encode(&mut self, _: &[i16], _: &mut [u8]) -> Result<usize, CodecError> {
+        Err(CodecError::Unavailable)
+    }
+
+    fn decode(&mut self, _: &[u8], _: &mut [i16]) -> Result<usize, CodecError> {
+        Err(CodecError::Unavailable)
+    }
+
+    fn samples(&self, _: &[u8]) -> Option<usize> {
+        None
+    }
+
+    fn max_payload(&self, _: usize) -> usize {
+        0
     }
 }

@@ -54,6 +54,11 @@ impl Receiver {
         }
     }
 
+    /// Takes another clock rate, in Hz, for the events to come.
+    pub fn set_clock_rate(&mut self, clock_rate: u32) {
+        self.clock_rate = clock_rate;
+    }
+
     /// Whether an event is going on, so that missing audio is no loss.
     pub fn is_pressed(&self) -> bool {
         self.pressed.is_some()

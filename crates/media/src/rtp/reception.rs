@@ -152,6 +152,17 @@ impl Reception {
         self.bad = None;
     }
 
+    /// Takes the clock rate, in Hz, of the packets to come: that of their codec (RFC 7160 §4.2).
+    pub fn set_clock_rate(&mut self, clock_rate: u32) {
+        if clock_rate != self.clock_rate && clock_rate > 0 {
+            let jitter =
+                u64::from(self.jitter) * u64::from(clock_rate) / u64::from(self.clock_rate);
+            self.jitter = u32::try_from(jitter).unwrap_or(u32::MAX >> 1);
+            self.clock_rate = clock_rate;
+            self.transit = None;
+        }
+    }
+
     /// Feeds the interarrival jitter (A.8) with a packet that arrived at `now`.
     ///
     /// Leave out packets whose timestamp is not their sampling time, such as telephone-events.

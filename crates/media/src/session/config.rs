@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use crate::Time;
-use crate::codec::CodecKind;
+use crate::codec::{CodecKind, Encoding};
 use crate::jitter::Limits;
 
 /// A codec under the payload type that offer and answer gave it.
@@ -35,15 +35,22 @@ impl Direction {
 pub struct Config {
     /// The codec to send.
     pub send: CodecChoice,
-    /// The codecs to expect. They share one clock rate, which is also that of the telephone-events.
+    /// How to encode it.
+    pub encoding: Encoding,
+    /// The codecs to expect; the stream may change from one to another, also to one with another clock.
     pub receive: Vec<CodecChoice>,
     /// Payload type for telephone-events to send, if the other side takes them.
     pub telephone_event_send: Option<u8>,
     /// Payload type of telephone-events to expect.
     pub telephone_event_receive: Option<u8>,
+    /// Clock rate of the telephone-events both ways. It should be that of the codec (RFC 4733 §2.5.1.2), but there are
+    /// peers that only have 8000 beside Opus.
+    pub telephone_event_rate: u32,
     /// Payload type of comfort noise to expect (RFC 3389).
     pub comfort_noise_receive: Option<u8>,
-    /// Length of a frame to send, in milliseconds.
+    /// Payload type of comfort noise to send in place of silence, with a codec that has none of its own.
+    pub comfort_noise_send: Option<u8>,
+    /// Length of a frame to send, in milliseconds; the codec's frames make the nearest length of it that is possible.
     pub ptime_ms: u32,
     /// Which way the stream flows.
     pub direction: Direction,
@@ -76,10 +83,13 @@ impl Config {
     ) -> Self {
         Self {
             send: codec,
+            encoding: Encoding::default(),
             receive: vec![codec],
             telephone_event_send: None,
             telephone_event_receive: None,
+            telephone_event_rate: codec.codec.clock_rate(),
             comfort_noise_receive: Some(13),
+            comfort_noise_send: None,
             ptime_ms: 20,
             direction: Direction::BOTH,
             destination,
@@ -94,6 +104,6 @@ impl Config {
     }
 
     pub(super) fn frame_time(&self) -> Time {
-        Time::from_millis(u64::from(self.ptime_ms.clamp(5, 200)))
+        Time::from_millis(u64::from(self.send.codec.packet_ms(self.ptime_ms)))
     }
 }

@@ -114,7 +114,12 @@ impl MediaSession {
             sending: send::Sending::new(&config, now, &mut random),
             receiving: receive::Receiving::new(&config, now),
             reporting: report::Reporting::new(&config, now, &mut random),
-            playout: Playout::new(codecs(&config), config.jitter, noise),
+            playout: Playout::new(
+                codecs(&config),
+                config.send.codec.sample_rate(),
+                config.jitter,
+                noise,
+            ),
             random,
             config,
         }
@@ -128,10 +133,10 @@ impl MediaSession {
         self.config.seed = before.seed;
         self.config.jitter = before.jitter;
         self.latch.describe(self.config.destination);
-        self.sending
-            .reconfigure(&before.send, &before.frame_time(), &self.config);
-        if before.receive != self.config.receive {
-            self.playout.set_codecs(codecs(&self.config));
+        self.sending.reconfigure(&before, &self.config);
+        let rate = self.config.send.codec.sample_rate();
+        if before.receive != self.config.receive || before.send.codec.sample_rate() != rate {
+            self.playout.set_codecs(codecs(&self.config), rate);
         }
         self.receiving
             .reconfigure(&self.config, !before.direction.receive, now);
@@ -207,7 +212,7 @@ impl MediaSession {
     fn tell_key(&mut self, event: dtmf::Event) {
         match dtmf::key(event.code) {
             Some(digit) => {
-                let rate = self.config.send.codec.clock_rate();
+                let rate = self.config.telephone_event_rate;
                 let duration = crate::rtp::duration(u64::from(event.units), rate);
                 self.tell(MediaEvent::Dtmf { digit, duration });
             }

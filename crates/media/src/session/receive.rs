@@ -36,7 +36,7 @@ impl Receiving {
     pub(super) fn new(config: &Config, now: Time) -> Self {
         Self {
             reception: None,
-            keys: dtmf::Receiver::new(config.send.codec.clock_rate()),
+            keys: dtmf::Receiver::new(config.telephone_event_rate),
             earlier: (0, 0),
             rival: None,
             heard: None,
@@ -48,6 +48,7 @@ impl Receiving {
 
     /// After a hold the waiting for packets begins anew.
     pub(super) fn reconfigure(&mut self, config: &Config, was_held: bool, now: Time) {
+        self.keys.set_clock_rate(config.telephone_event_rate);
         if was_held && config.direction.receive {
             self.since = now;
             self.stalled = false;
@@ -84,13 +85,13 @@ impl Receiving {
         silent || second
     }
 
-    fn replace(&mut self, packet: &Packet<'_>, clock_rate: u32) {
+    fn replace(&mut self, packet: &Packet<'_>, clock_rate: u32, event_rate: u32) {
         if let Some(before) = &self.reception {
             self.earlier.0 += u64::from(before.tally().expected);
             self.earlier.1 += u64::from(before.tally().received);
         }
         self.reception = Some(Reception::new(packet.ssrc, packet.sequence, clock_rate));
-        self.keys = dtmf::Receiver::new(clock_rate);
+        self.keys = dtmf::Receiver::new(event_rate);
         self.rival = None;
         self.goodbye = false;
     }
@@ -148,7 +149,9 @@ impl MediaSession {
                 );
             }
             Role::Sound => {
-                if let Some(reception) = &mut self.receiving.reception {
+                let clock_rate = self.playout.clock_rate(packet.payload_type);
+                if let (Some(reception), Some(rate)) = (&mut self.receiving.reception, clock_rate) {
+                    reception.set_clock_rate(rate);
                     reception.arrival(now, packet.timestamp);
                 }
                 let inserted = self.playout.insert(
@@ -179,7 +182,11 @@ impl MediaSession {
 
     /// Counts a packet of the stream; `false` when it goes no further.
     fn count(&mut self, now: Time, packet: &Packet<'_>) -> bool {
-        let clock_rate = self.config.send.codec.clock_rate();
+        let clock_rate = self
+            .playout
+            .clock_rate(packet.payload_type)
+            .unwrap_or_else(|| self.config.send.codec.clock_rate());
+        let event_rate = self.config.telephone_event_rate;
         let receiving = &mut self.receiving;
         let mut fresh = true;
         match &mut receiving.reception {
@@ -201,10 +208,10 @@ impl MediaSession {
                     self.statistics.discarded.unproven += 1;
                     return false;
                 }
-                receiving.replace(packet, clock_rate);
+                receiving.replace(packet, clock_rate, event_rate);
                 self.playout.reset();
             }
-            None => receiving.replace(packet, clock_rate),
+            None => receiving.replace(packet, clock_rate, event_rate),
         }
         self.statistics.packets_received += 1;
         self.statistics.octets_received += packet.payload.len() as u64;

@@ -211,6 +211,8 @@ impl MediaSession {
         if block.ssrc != self.config.ssrc {
             return;
         }
+        self.sending
+            .hear_of_loss(f32::from(block.fraction_lost) / 256.0);
         self.statistics.remote = Some(RemoteView {
             fraction_lost: f32::from(block.fraction_lost) / 256.0,
             packets_lost: block.lost,

@@ -1,6 +1,7 @@
-use super::{CodecChoice, Config, MediaSession, pacer};
+use super::{Config, MediaSession, pacer};
 use crate::Time;
 use crate::codec::Codec;
+use crate::comfort_noise::{Quiet, SilenceDetector};
 use crate::dtmf::{self, Refused};
 use crate::pace::Pacer;
 use crate::random::Random;
@@ -19,6 +20,9 @@ pub(super) struct Sending {
     marker: bool,
     payload: Vec<u8>,
     keys: dtmf::Sender,
+    silence: SilenceDetector,
+    /// Share of our packets that gets lost, by the other side's reports, smoothed.
+    loss: f32,
 }
 
 impl Sending {
@@ -27,26 +31,55 @@ impl Sending {
         Self {
             pacer: pacer(now, config),
             echo: Vec::new(),
-            codec: config.send.codec.codec(),
+            codec: config.send.codec.encoder(&config.encoding),
             // The first cycle leaves room for a receiver that guesses wrong about wraps (RFC 3711 §3.3.1).
             sequence: (bits >> 32) as u16 & 0x7fff,
             timestamp: bits as u32,
             marker: true,
             payload: Vec::new(),
-            keys: dtmf::Sender::new(config.send.codec.clock_rate()),
+            keys: dtmf::Sender::new(config.telephone_event_rate),
+            silence: SilenceDetector::default(),
+            loss: 0.0,
         }
     }
 
-    pub(super) fn reconfigure(&mut self, before: &CodecChoice, frame: &Time, config: &Config) {
-        if before.codec != config.send.codec {
-            self.codec = config.send.codec.codec();
-            if before.codec.clock_rate() != config.send.codec.clock_rate() {
-                self.keys = dtmf::Sender::new(config.send.codec.clock_rate());
-            }
+    pub(super) fn reconfigure(&mut self, before: &Config, config: &Config) {
+        if (before.send.codec, before.encoding) != (config.send.codec, config.encoding) {
+            self.codec = config.send.codec.encoder(&config.encoding);
+            self.codec.expect_loss(self.loss);
         }
-        if *frame != config.frame_time() {
+        if before.telephone_event_rate != config.telephone_event_rate {
+            self.keys = dtmf::Sender::new(config.telephone_event_rate);
+        }
+        if before.frame_time() != config.frame_time() {
             self.pacer = pacer(self.pacer.due(), config);
         }
+    }
+
+    /// The other side reports this share of our packets lost.
+    pub(super) fn hear_of_loss(&mut self, share: f32) {
+        self.loss += (share - self.loss) / 2.0;
+        self.codec.expect_loss(self.loss);
+    }
+
+    /// Encodes a frame into `payload`, or describes its silence where `noise` is the payload type for that. Yields that
+    /// type and the octets; `None` when nothing is to be sent.
+    fn encode(&mut self, noise: Option<u8>, pcm: &[i16]) -> Option<(Option<u8>, usize)> {
+        if let Some(payload_type) = noise {
+            match self.silence.hear(pcm) {
+                Quiet::Sound => {}
+                Quiet::Describe(level) => {
+                    self.payload.clear();
+                    self.payload.push(level);
+                    return Some((Some(payload_type), 1));
+                }
+                Quiet::Nothing => return None,
+            }
+        }
+        self.payload.clear();
+        self.payload.resize(self.codec.max_payload(pcm.len()), 0);
+        let octets = self.codec.encode(pcm, &mut self.payload).ok()?;
+        (octets > 0).then_some((None, octets))
     }
 
     pub(super) fn echo_buffer(&mut self, samples: usize) -> Vec<i16> {
@@ -97,10 +130,11 @@ impl MediaSession {
             ..Builder::default()
         };
         let event;
-        let key = self
-            .config
-            .telephone_event_send
-            .and_then(|kind| Some((kind, sending.keys.frame(timestamp, length)?)));
+        let key = self.config.telephone_event_send.and_then(|kind| {
+            let units = u64::from(length) * u64::from(self.config.telephone_event_rate)
+                / u64::from(codec.clock_rate());
+            Some((kind, sending.keys.frame(timestamp, units as u32)?))
+        });
         if let Some((payload_type, key)) = key {
             event = key.payload.bytes();
             packet.payload_type = payload_type;
@@ -112,17 +146,22 @@ impl MediaSession {
                 sending.marker = true;
                 return false;
             }
-            sending.payload.clear();
-            sending
-                .payload
-                .resize(sending.codec.max_payload(pcm.len()), 0);
-            let Ok(octets) = sending.codec.encode(pcm, &mut sending.payload) else {
+            let Some((noise, octets)) = sending.encode(self.config.comfort_noise_send, pcm) else {
+                sending.marker = true;
                 return false;
             };
-            packet.payload_type = self.config.send.payload_type;
             packet.timestamp = timestamp;
-            packet.marker = core::mem::take(&mut sending.marker);
             packet.payload = sending.payload.get(..octets).unwrap_or_default();
+            match noise {
+                Some(payload_type) => {
+                    packet.payload_type = payload_type;
+                    sending.marker = true;
+                }
+                None => {
+                    packet.payload_type = self.config.send.payload_type;
+                    packet.marker = core::mem::take(&mut sending.marker);
+                }
+            }
         }
         if packet.write(out).is_err() {
             return false;

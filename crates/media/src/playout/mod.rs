@@ -1,16 +1,26 @@
 //! From packets in the jitter buffer to a steady stream of samples: decoding, concealment, comfort noise, and stretching
 //! or shortening the sound so that the delay follows the network.
 
+mod decoders;
+mod stretch;
+mod timeline;
+
 use crate::Time;
 use crate::codec::Codec;
 use crate::comfort_noise::ComfortNoise;
-use crate::jitter::{Insertion, JitterBuffer, Limits, Next};
-use crate::plc::{Concealer, best_lag};
+use crate::jitter::{Frame, Insertion, JitterBuffer, Limits, Next};
+use crate::plc::Concealer;
+use decoders::Decoders;
+use timeline::Timeline;
 
 /// Below this root mean square a stretch of sound counts as silence, which may be cut anywhere.
 const SILENCE: f32 = 60.0;
 /// Likeness that two stretches need to be joined without being heard.
 const ALIKE: f32 = 0.6;
+/// Units per second in which the buffer counts, whatever the clocks of the codecs: all of them divide it.
+const CLOCK: u32 = 48_000;
+/// How long a codec is asked to conceal before nothing but silence is made up.
+const CONCEALED_MS: u32 = 1000;
 
 /// What a pulled frame consists of, for the most part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +42,8 @@ pub struct Played {
     pub frames: u64,
     /// Of these, concealed ones.
     pub concealed: u64,
+    /// Lost packets whose sound was found again in the packet after them.
+    pub recovered: u64,
     /// Packets that came too late.
     pub late: u64,
     /// Packets dropped to catch up after a stall, or that could not be decoded.
@@ -44,18 +56,22 @@ pub struct Played {
     pub restarts: u64,
 }
 
-/// Plays one stream.
+/// Plays one stream. Its packets may change from codec to codec, each with its own clock and sample rate.
 #[derive(Debug)]
 pub struct Playout {
     buffer: JitterBuffer,
-    codecs: Vec<(u8, Box<dyn Codec>)>,
+    timeline: Timeline,
+    decoders: Decoders,
     sample_rate: u32,
-    clock_rate: u32,
     ready: Vec<i16>,
     scratch: Vec<i16>,
     concealer: Concealer,
     noise: ComfortNoise,
     noisy: bool,
+    /// Packet decoded last: its payload type, its sequence number, and whether it said that a pause begins.
+    last: Option<(u8, u16, bool)>,
+    /// Samples made up since then.
+    made_up: usize,
     /// Excess delay in samples, smoothed.
     excess: f64,
     kind: FrameKind,
@@ -63,45 +79,51 @@ pub struct Playout {
 }
 
 impl Playout {
-    /// Plays what `codecs` decode; all of them must share the first one's rates. `seed` makes the comfort noise.
-    pub fn new(codecs: Vec<(u8, Box<dyn Codec>)>, limits: Limits, seed: u64) -> Self {
-        let kind = codecs.first().map(|(_, codec)| codec.kind());
-        let sample_rate = kind.map_or(8000, |kind| kind.sample_rate());
-        let clock_rate = kind.map_or(8000, |kind| kind.clock_rate());
+    /// Plays what `codecs` decode, by payload type, at `sample_rate` (8000, 16,000 or 48,000 per second). `seed` makes the
+    /// comfort noise.
+    pub fn new(
+        codecs: Vec<(u8, Box<dyn Codec>)>,
+        sample_rate: u32,
+        limits: Limits,
+        seed: u64,
+    ) -> Self {
         Self {
-            buffer: JitterBuffer::new(clock_rate, limits),
-            codecs,
+            buffer: JitterBuffer::new(CLOCK, limits),
+            timeline: Timeline::default(),
+            decoders: Decoders::new(codecs, sample_rate),
             sample_rate,
-            clock_rate,
             ready: Vec::new(),
             scratch: Vec::new(),
             concealer: Concealer::new(sample_rate),
             noise: ComfortNoise::new(seed),
             noisy: false,
+            last: None,
+            made_up: 0,
             excess: 0.0,
             kind: FrameKind::Silence,
             played: Played::default(),
         }
     }
 
-    /// Takes other codecs and keeps what waits, unless their rate differs.
-    pub fn set_codecs(&mut self, codecs: Vec<(u8, Box<dyn Codec>)>) {
-        let rate = codecs
-            .first()
-            .map_or(self.clock_rate, |(_, codec)| codec.kind().clock_rate());
-        if rate != self.clock_rate {
-            let played = self.played;
-            *self = Self::new(codecs, self.buffer.limits(), 0);
-            self.played = played;
-        } else {
-            self.codecs = codecs;
+    /// Takes other codecs, and another rate to play at. What waits is kept, and so is a codec that stays under its payload
+    /// type.
+    pub fn set_codecs(&mut self, codecs: Vec<(u8, Box<dyn Codec>)>, sample_rate: u32) {
+        self.decoders.replace(codecs, sample_rate);
+        if sample_rate != self.sample_rate {
+            // What is ready is a few milliseconds; the fade that follows covers them.
+            self.ready.clear();
+            self.concealer = Concealer::new(sample_rate);
+            self.sample_rate = sample_rate;
+            self.excess = 0.0;
         }
     }
 
     /// Forgets the stream, as for a new source, but not the counts.
     pub fn reset(&mut self) {
         self.buffer.reset();
+        self.timeline = Timeline::default();
         self.noisy = false;
+        self.last = None;
         self.excess = 0.0;
     }
 
@@ -118,12 +140,17 @@ impl Playout {
     /// How much sound waits: decoded, and undecoded in the buffer.
     pub fn waiting(&self) -> Time {
         let ready = crate::rtp::duration(self.ready.len() as u64, self.sample_rate);
-        ready + crate::rtp::duration(self.buffer.span(), self.clock_rate)
+        ready + crate::rtp::duration(self.buffer.span(), CLOCK)
     }
 
     /// Whether `payload_type` can be decoded.
     pub fn knows(&self, payload_type: u8) -> bool {
-        self.codecs.iter().any(|(known, _)| *known == payload_type)
+        self.decoders.knows(payload_type)
+    }
+
+    /// Timestamp units per second of `payload_type`, if it can be decoded.
+    pub fn clock_rate(&self, payload_type: u8) -> Option<u32> {
+        Some(self.decoders.kind(payload_type)?.clock_rate())
     }
 
     /// Puts in a packet of sound. `None` when its payload is not what its type says.
@@ -135,24 +162,18 @@ impl Playout {
         payload_type: u8,
         payload: &[u8],
     ) -> Option<Insertion> {
-        let (_, codec) = self
-            .codecs
-            .iter()
-            .find(|(known, _)| *known == payload_type)?;
-        let samples = codec.samples(payload).filter(|samples| *samples > 0)?;
-        let units = samples as u64 * u64::from(self.clock_rate) / u64::from(self.sample_rate);
+        let kind = self.decoders.kind(payload_type)?;
+        let samples = self.decoders.samples(payload_type, payload)?;
+        let units = samples as u64 * u64::from(CLOCK) / u64::from(kind.sample_rate());
         // Half a second is far more than any frame; such a packet would only block the buffer.
-        if units > u64::from(self.clock_rate) / 2 {
+        if !(1..=u64::from(CLOCK) / 2).contains(&units) {
             return None;
         }
-        Some(self.put(
-            now,
-            sequence,
-            timestamp,
-            units as u32,
-            payload_type,
-            payload,
-        ))
+        let units = units as u32;
+        let position = self
+            .timeline
+            .place(sequence, timestamp, kind.clock_rate(), units);
+        Some(self.put(now, sequence, position, units, payload_type, payload))
     }
 
     /// Puts in a comfort-noise packet (RFC 3389).
@@ -164,7 +185,9 @@ impl Playout {
         payload_type: u8,
         payload: &[u8],
     ) {
-        self.put(now, sequence, timestamp, 0, payload_type, payload);
+        let rate = self.timeline.clock_rate().unwrap_or(8000);
+        let position = self.timeline.place(sequence, timestamp, rate, 0);
+        self.put(now, sequence, position, 0, payload_type, payload);
     }
 
     fn put(
@@ -238,8 +261,8 @@ impl Playout {
     /// Follows the delay's error; after a long stall of the caller it moves on at once.
     fn follow(&mut self, now: Time) {
         let ahead = self.units(self.ready.len());
-        let excess = self.buffer.excess(now, ahead) * i64::from(self.sample_rate)
-            / i64::from(self.clock_rate);
+        let excess =
+            self.buffer.excess(now, ahead) * i64::from(self.sample_rate) / i64::from(CLOCK);
         if excess > self.ms(300) as i64 {
             self.played.dropped += self.buffer.skip(now) as u64;
             self.ready.clear();
@@ -258,23 +281,32 @@ impl Playout {
     /// Takes one thing from the buffer and makes sound of it.
     fn step(&mut self, now: Time, want: usize, quiet: bool, counts: &mut [usize; 4]) {
         let lacking = want.saturating_sub(self.ready.len()).max(1);
-        let units = self.units(lacking).max(1);
+        // A codec that conceals by itself does so in whole frames.
+        let last = self.last.map(|(kind, ..)| kind);
+        let frame = last.and_then(|kind| self.decoders.concealed_frame(kind));
+        let units = self
+            .units(lacking)
+            .max(1)
+            .next_multiple_of(frame.unwrap_or(1));
         match self.buffer.take(now, units, self.units(self.ready.len())) {
-            Next::Frame { frame, skip } => {
-                if self.knows(frame.payload_type) {
-                    let made = self.decode(frame.payload_type, &frame.payload, skip);
-                    counts[FrameKind::Audio as usize] += made;
-                } else {
-                    self.noise.describe(&frame.payload);
-                    self.noisy = true;
-                }
+            Next::Frame { frame, skip } if frame.units > 0 => {
+                counts[FrameKind::Audio as usize] += self.decode(&frame, skip);
+            }
+            Next::Frame { frame, .. } => {
+                self.noise.describe(&frame.payload);
+                self.noisy = true;
             }
             Next::Missing(units) => {
-                let samples =
-                    u64::from(units) * u64::from(self.sample_rate) / u64::from(self.clock_rate);
-                self.make_up((samples as usize).max(1), quiet, counts);
+                let before = self.ready.len();
+                let kind = self.replace(units, quiet);
+                counts[kind as usize] += self.ready.len() - before;
             }
-            Next::Wait => self.make_up(lacking, quiet, counts),
+            Next::Wait => {
+                self.scratch.clear();
+                self.scratch.resize(lacking, 0);
+                let kind = self.make_up(quiet);
+                counts[kind as usize] += lacking;
+            }
             Next::Idle => {
                 self.ready.extend(core::iter::repeat_n(0, lacking));
                 counts[FrameKind::Silence as usize] += lacking;
@@ -282,23 +314,24 @@ impl Playout {
         }
     }
 
-    fn decode(&mut self, payload_type: u8, payload: &[u8], skip: u32) -> usize {
-        let Some((_, codec)) = self
-            .codecs
-            .iter_mut()
-            .find(|(known, _)| *known == payload_type)
-        else {
-            return 0;
-        };
+    /// Decodes a packet without its first `skip` units and yields the number of samples.
+    fn decode(&mut self, frame: &Frame, skip: u32) -> usize {
+        let kind = frame.payload_type;
         self.scratch.clear();
-        self.scratch.resize(codec.samples(payload).unwrap_or(0), 0);
-        let Ok(made) = codec.decode(payload, &mut self.scratch) else {
+        let Some(pause) = self
+            .decoders
+            .decode(kind, &frame.payload, &mut self.scratch)
+        else {
             self.played.dropped += 1;
             return 0;
         };
-        let skip =
-            (u64::from(skip) * u64::from(self.sample_rate) / u64::from(self.clock_rate)) as usize;
-        let Some(samples) = self.scratch.get_mut(skip..made) else {
+        if self.last.is_some_and(|(before, ..)| before != kind) {
+            self.concealer.join();
+        }
+        self.last = Some((kind, frame.sequence, pause));
+        self.made_up = 0;
+        let skip = self.samples(skip);
+        let Some(samples) = self.scratch.get_mut(skip..) else {
             return 0;
         };
         self.concealer.good(samples);
@@ -307,9 +340,45 @@ impl Playout {
         samples.len()
     }
 
-    fn make_up(&mut self, count: usize, quiet: bool, counts: &mut [usize; 4]) {
+    /// Puts something in the place of `units` that are missing for good, by the best means there is: what the next packet
+    /// repeats, the codec's own concealment, the last pitch periods.
+    fn replace(&mut self, units: u32, quiet: bool) -> FrameKind {
         self.scratch.clear();
-        self.scratch.resize(count, 0);
+        let next = self.buffer.upcoming();
+        // No sequence number is missing: the sender left out a pause.
+        let pause = self.last.is_some_and(|(_, sequence, pause)| {
+            pause || next.is_some_and(|next| next.sequence == sequence.wrapping_add(1))
+        });
+        let lasts = self.made_up < self.ms(CONCEALED_MS) || pause;
+        if let Some((kind, ..)) = self.last.filter(|_| !self.noisy && !quiet && lasts) {
+            if let Some(next) = next.filter(|_| !pause)
+                && self.decoders.recover(next, units, &mut self.scratch)
+            {
+                self.concealer.good(&mut self.scratch);
+                self.ready.extend_from_slice(&self.scratch);
+                self.played.recovered += 1;
+                return FrameKind::Audio;
+            }
+            if self.decoders.conceal(kind, units, &mut self.scratch) {
+                self.made_up += self.scratch.len();
+                self.concealer.good(&mut self.scratch);
+                self.ready.extend_from_slice(&self.scratch);
+                return if pause {
+                    FrameKind::ComfortNoise
+                } else if self.made_up < self.ms(60) || root_mean_square(&self.scratch) >= SILENCE {
+                    FrameKind::Concealed
+                } else {
+                    FrameKind::Silence
+                };
+            }
+        }
+        self.scratch.clear();
+        self.scratch.resize(self.samples(units).max(1), 0);
+        self.make_up(quiet)
+    }
+
+    /// Fills `scratch` with noise, nothing, or the sound before it continued.
+    fn make_up(&mut self, quiet: bool) -> FrameKind {
         let kind = if self.noisy {
             self.noise.fill(&mut self.scratch);
             self.concealer.good(&mut self.scratch);
@@ -322,70 +391,9 @@ impl Playout {
         } else {
             FrameKind::Silence
         };
+        self.made_up += self.scratch.len();
         self.ready.extend_from_slice(&self.scratch);
-        counts[kind as usize] += count;
-    }
-
-    /// Takes out one pitch period, or in silence as much as there is to take.
-    fn shorten(&mut self, want: usize) {
-        let fade = self.ms(5);
-        let room = self
-            .ready
-            .len()
-            .saturating_sub(want.max(fade))
-            .min(self.ms(15));
-        let Some((lag, silent)) = self.joint(fade, room.min(self.excess as usize)) else {
-            return;
-        };
-        let lag = if silent {
-            room.min(self.excess as usize)
-        } else {
-            lag
-        };
-        for n in 0..fade {
-            let weight = (n as f32 + 0.5) / fade as f32;
-            self.ready[n] = blend(self.ready[n], self.ready[n + lag], weight);
-        }
-        self.ready.drain(fade..fade + lag);
-        self.excess -= lag as f64;
-        self.played.shortened += lag as u64;
-    }
-
-    /// Plays one pitch period twice.
-    fn stretch(&mut self) {
-        let fade = self.ms(5);
-        let room = self.ready.len().saturating_sub(fade).min(self.ms(15));
-        let Some((lag, _)) = self.joint(fade, room) else {
-            return;
-        };
-        let mut longer = Vec::with_capacity(self.ready.len() + lag);
-        longer.extend_from_slice(&self.ready[..lag]);
-        for n in 0..fade {
-            let weight = (n as f32 + 0.5) / fade as f32;
-            longer.push(blend(self.ready[n + lag], self.ready[n], weight));
-        }
-        longer.extend_from_slice(&self.ready[fade..]);
-        self.ready = longer;
-        self.excess += lag as f64;
-        self.played.stretched += lag as u64;
-    }
-
-    /// The best place, up to `longest` samples on, that sounds like the beginning of what is ready; and whether it is all
-    /// silence. Both stretches compared are `fade` samples long and lie within what is ready.
-    fn joint(&self, fade: usize, longest: usize) -> Option<(usize, bool)> {
-        let shortest = self.ms(5) / 2;
-        let longest = longest.min(self.ready.len().checked_sub(fade)?);
-        if longest < shortest {
-            return None;
-        }
-        let part = self.ready.get(..longest + fade)?;
-        if root_mean_square(part) < SILENCE {
-            return Some((longest, true));
-        }
-        // The search looks backwards from the end, so the stretch is turned round.
-        let turned: Vec<f32> = part.iter().rev().map(|sample| f32::from(*sample)).collect();
-        let (lag, likeness) = best_lag(&turned, fade, shortest, longest);
-        (likeness > ALIKE).then_some((lag, false))
+        kind
     }
 
     fn ms(&self, ms: u32) -> usize {
@@ -393,12 +401,12 @@ impl Playout {
     }
 
     fn units(&self, samples: usize) -> u32 {
-        (samples as u64 * u64::from(self.clock_rate) / u64::from(self.sample_rate)) as u32
+        (samples as u64 * u64::from(CLOCK) / u64::from(self.sample_rate)) as u32
     }
-}
 
-fn blend(from: i16, to: i16, weight: f32) -> i16 {
-    (f32::from(from) * (1.0 - weight) + f32::from(to) * weight).round() as i16
+    fn samples(&self, units: u32) -> usize {
+        (u64::from(units) * u64::from(self.sample_rate) / u64::from(CLOCK)) as usize
+    }
 }
 
 fn root_mean_square(samples: &[i16]) -> f32 {
@@ -416,7 +424,8 @@ mod tests {
     use crate::tone::Tone;
 
     fn playout() -> Playout {
-        Playout::new(vec![(0, CodecKind::Pcmu.codec())], Limits::default(), 1)
+        let codecs = vec![(0, CodecKind::Pcmu.codec())];
+        Playout::new(codecs, 8000, Limits::default(), 1)
     }
 
     fn sound(tone: &mut Tone, length: usize) -> Vec<u8> {
