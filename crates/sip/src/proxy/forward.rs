@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::cancel::TIMER_C;
+use super::mark::RouteMark;
 use super::route::Routing;
 use super::{
     Branch, BranchState, ContextId, Forward, MAX_TARGETS, Proxy, ResponseContext, Target, loops,
@@ -29,7 +30,16 @@ const MAX_BREADTH: u32 = 60;
 impl Proxy {
     /// Whether a request inside a dialog finds its way without the owner's help: by the Route that we recorded.
     pub(crate) fn routes_by_itself(&self, own: &OwnNames, packet: &Packet<'_>) -> bool {
-        goes_on(own, &Routing::read(own, packet))
+        self.goes_on(own, packet, &Routing::read(own, packet))
+    }
+
+    /// Whether a request came along our Record-Route and leaves this element: there is a Route left, or its Request-URI
+    /// is not ours. Without our Route anybody could pass for a dialog and be relayed anywhere.
+    fn goes_on(&self, own: &OwnNames, packet: &Packet<'_>, routing: &Routing<'_>) -> bool {
+        let ours = routing.popped > 0 || routing.last_is_uri;
+        ours && self.mark.is_none_or(|mark| mark.is_in(packet, routing))
+            && (routing.next.is_some()
+                || Uri::parse(routing.request_uri).is_ok_and(|uri| !own.is_responsible(&uri)))
     }
 
     /// Forwards a request to its targets.
@@ -256,6 +266,7 @@ impl Proxy {
             spent: context.spent.as_deref(),
             record_route: context.record_route,
             max_breadth: context.max_breadth,
+            mark: self.mark,
         };
         let loop_hash = context.loop_hash;
         let packet = stored.packet();
@@ -281,7 +292,7 @@ impl Proxy {
         packet: &Packet<'_>,
     ) -> bool {
         let routing = Routing::read(own, packet);
-        if !goes_on(own, &routing) || forwards_left(packet) == Some(0) {
+        if !self.goes_on(own, packet, &routing) || forwards_left(packet) == Some(0) {
             return false;
         }
         let target = Target::default();
@@ -379,14 +390,6 @@ fn forwards_left(packet: &Packet<'_>) -> Option<u8> {
     crate::endpoint::max_forwards(packet.value(HeaderName::MaxForwards)?)
 }
 
-/// Whether a request came along our Record-Route and leaves this element: there is a Route left, or its Request-URI is
-/// not ours. Without our Route anybody could pass for a dialog and be relayed anywhere.
-fn goes_on(own: &OwnNames, routing: &Routing<'_>) -> bool {
-    let ours = routing.popped > 0 || routing.last_is_uri;
-    ours && (routing.next.is_some()
-        || Uri::parse(routing.request_uri).is_ok_and(|uri| !own.is_responsible(&uri)))
-}
-
 /// The servers of a target (§16.6 step 7).
 fn next_hop(
     tx: &mut Transactions,
@@ -422,6 +425,7 @@ fn print_ack(
         spent: None,
         record_route: false,
         max_breadth: None,
+        mark: None,
     };
     outgoing.print(edit, tx, packet, routing, |tx, out| {
         tx.write_stateless_via(out, &flow, 0);
@@ -436,6 +440,7 @@ struct Outgoing<'a> {
     spent: Option<&'a str>,
     record_route: bool,
     max_breadth: Option<u32>,
+    mark: Option<RouteMark>,
 }
 
 impl Outgoing<'_> {
@@ -527,22 +532,32 @@ impl Outgoing<'_> {
         let differs = self.flow.transport != self.upstream.transport
             || self.flow.local != self.upstream.local;
         edit.insert_with(at, |out| {
-            write_record_route(out, tx, &self.flow);
+            self.write_record_route(out, tx, packet, &self.flow);
             if differs {
-                write_record_route(out, tx, &self.upstream);
+                self.write_record_route(out, tx, packet, &self.upstream);
             }
         });
     }
-}
 
-fn write_record_route(out: &mut Vec<u8>, tx: &Transactions, flow: &Flow) {
-    out.extend_from_slice(b"Record-Route: <sip:");
-    tx.write_sent_by(out, flow);
-    if flow.transport != crate::flow::Transport::Udp {
-        out.extend_from_slice(b";transport=");
-        out.extend_from_slice(flow.transport.param().as_bytes());
+    fn write_record_route(
+        &self,
+        out: &mut Vec<u8>,
+        tx: &Transactions,
+        packet: &Packet<'_>,
+        flow: &Flow,
+    ) {
+        out.extend_from_slice(b"Record-Route: <sip:");
+        tx.write_sent_by(out, flow);
+        if flow.transport != crate::flow::Transport::Udp {
+            out.extend_from_slice(b";transport=");
+            out.extend_from_slice(flow.transport.param().as_bytes());
+        }
+        out.extend_from_slice(b";lr");
+        if let Some(mark) = self.mark {
+            mark.write(packet.call_id(), out);
+        }
+        out.extend_from_slice(b">\r\n");
     }
-    out.extend_from_slice(b";lr>\r\n");
 }
 
 /// Where the first run of Via lines ends.
