@@ -1,14 +1,15 @@
 //! The stateful proxy (RFC 3261 §16): one response context for each forwarded request.
 //!
-//! `route` is §16.4 (what Route and Request-URI mean), `forward` is §16.6 (what leaves), `context` is
-//! §16.7 (which response goes back), `cancel` is §16.10, `loops` is RFC 5393, `mark` tells
-//! the dialogs that passed here from those that somebody made up.
+//! `route` is §16.4 (what Route and Request-URI mean), `forward` is §16.6 (where it goes), `outgoing`
+//! the same (what leaves), `context` is §16.7 (which response goes back), `cancel` is §16.10, `loops`
+//! is RFC 5393, `mark` tells the dialogs that passed here from those that somebody made up.
 
 mod cancel;
 mod context;
 mod forward;
 mod loops;
 mod mark;
+mod outgoing;
 mod route;
 
 use bytes::Bytes;
