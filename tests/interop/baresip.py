@@ -31,7 +31,8 @@ module_path {folder}
 snd_path {recordings}
 ctrl_tcp_listen {address}:{control}
 """
-MODULES = ["g711.so", "aubridge.so", "aufile.so", "sndfile.so"]
+CODECS = {"pcmu": "PCMU/8000", "pcma": "PCMA/8000", "g722": "G722/16000/1", "gsm": "GSM/8000/1", "opus": "opus/48000/2"}
+MODULES = ["g711.so", "g722.so", "gsm.so", "opus.so", "aubridge.so", "aufile.so", "sndfile.so"]
 TEMPORARY = ["uuid.so", "account.so"]
 APPLICATIONS = ["menu.so", "ctrl_tcp.so", "debug_cmd.so"]
 
@@ -48,8 +49,9 @@ class Baresip:
 
     kind = "baresip"
 
-    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None):
+    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, codecs=("pcmu", "pcma")):
         self.world, self.host, self.server, self.user, self.password = world, host, server, user, password
+        self.codecs = codecs
         self.transport, self.answers, self.name = transport, answers, name or f"baresip-{user}"
         self.address = HOSTS[host]
         self.directory = os.path.join(world.dir, self.name)
@@ -72,7 +74,7 @@ class Baresip:
         proxy = f"sip:{self.server.address}:{self.server.port}{via}"
         self._write("accounts", f"<sip:{self.user}@{self.server.domain}{via}>;auth_user={self.user};auth_pass={self.password};"
                                 f'outbound="{proxy}";answermode={"auto" if self.answers else "manual"};regint=600;'
-                                "audio_codecs=PCMU/8000,PCMA/8000\n")
+                                f"audio_codecs={','.join(CODECS[c] for c in self.codecs)}\n")
         self._write("contacts", "")
         self.process = self.world.spawn(self.name, self.host, ["baresip", "-4", "-s", "-f", self.directory])
         self.process.wait_text(r"registered successfully|200 OK \(|All \d+ useragents? registered")

@@ -6,6 +6,8 @@ import numpy as np
 import wav
 from world import HOSTS
 
+CODECS = {"pcmu": "PCMU/8000", "pcma": "PCMA/8000", "g722": "G722/16000", "gsm": "GSM/8000", "speex": "speex/8000",
+          "speex16": "speex/16000"}
 AGENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pjsua_agent.py")
 
 
@@ -14,8 +16,9 @@ class Pjsua:
 
     kind = "pjsua2"
 
-    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None):
+    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, codecs=("pcmu", "pcma")):
         self.world, self.host, self.server, self.user, self.password = world, host, server, user, password
+        self.codecs = codecs
         self.transport, self.answers, self.name = transport, answers, name or f"pjsua2-{user}"
         self.played = wav.voice(seed, 30)
         self.recorded = os.path.join(world.dir, f"{self.name}-recorded.wav")
@@ -27,7 +30,8 @@ class Pjsua:
         wav.write(sound, self.played)
         args = [sys.executable, AGENT, "--user", self.user, "--domain", self.server.domain,
                 "--proxy", f"{self.server.address}:{self.server.port}", "--address", HOSTS[self.host], "--play", sound,
-                "--record", self.recorded, "--log", os.path.join(self.world.dir, f"{self.name}.log")]
+                "--record", self.recorded, "--log", os.path.join(self.world.dir, f"{self.name}.log"),
+                "--codecs", ",".join(CODECS[c] for c in self.codecs)]
         args += ["--tcp"] * (self.transport == "tcp") + ["--answer"] * self.answers
         self.process = self.world.spawn(self.name, self.host, args, env={"SIP_PASSWORD": self.password}, stdin=True)
         if registered:

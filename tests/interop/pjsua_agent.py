@@ -104,8 +104,8 @@ class Agent:
         self.endpoint.libStart()
         self.endpoint.audDevManager().setNullDev()
         for codec in self.endpoint.codecEnum2():
-            rank = {"PCMU": 200, "PCMA": 199}.get(codec.codecId.split("/")[0], 0)
-            self.endpoint.codecSetPriority(codec.codecId, rank)
+            wanted = [n for n, c in enumerate(options.codecs.split(",")) if codec.codecId.startswith(c)]
+            self.endpoint.codecSetPriority(codec.codecId, 200 - wanted[0] if wanted else 0)
         self.account = Account()
         self.account.agent = self
         self.account.create(self._account())
@@ -178,6 +178,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--user", "--domain", "--proxy", "--address", "--play", "--record", "--log"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--codecs", default="PCMU/8000,PCMA/8000", help="in the order of preference, as the library names them")
     parser.add_argument("--tcp", action="store_true")
     parser.add_argument("--answer", action="store_true")
     agent = Agent(parser.parse_args())

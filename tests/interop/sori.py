@@ -76,8 +76,9 @@ class Phone:
 
     kind = "sori"
 
-    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None):
+    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, codecs=()):
         self.world, self.host, self.server, self.user, self.password = world, host, server, user, password
+        self.codecs = codecs
         self.transport, self.answers, self.name = transport, answers, name or f"sori-{user}"
         self.played = wav.voice(seed, 30)
         self.recorded = os.path.join(world.dir, f"{self.name}-recorded.wav")
@@ -94,7 +95,8 @@ class Phone:
     def _sounds(self):
         sound = os.path.join(self.world.dir, f"{self.name}-played.wav")
         wav.write(sound, self.played)
-        return ["--play", sound, "--record", self.recorded]
+        codecs = ["--codec", ",".join(self.codecs)] if self.codecs else []
+        return ["--play", sound, "--record", self.recorded, *codecs]
 
     def start(self, *args):
         """Registers, when it is one that answers."""
