@@ -95,6 +95,7 @@ impl<'a> Run<'a> {
     fn new(data: &'a [u8]) -> Run<'a> {
         let config = Config {
             shard: 1,
+            shards: 4,
             seed: [5; 32],
             product: String::new(),
         };

@@ -10,7 +10,10 @@ use super::call::{Call, Leg, Phase, session_of, tag_of};
 use super::dialog::Dialog;
 use super::draft::{is_clean, name_addr, readable};
 use super::event::{AccountId, CallId, Cause, Event, Misuse};
-use super::offer_answer::OfferAnswer;
+use super::extension::refuse_terms;
+use super::offer_answer::{Exchange, OfferAnswer};
+use super::reliable::Reliable;
+use super::session_timer::SessionTimer;
 use super::{ALLOW, Alarm, MAX_CALLS, UserAgent, alarm, tell};
 use crate::flow::Flow;
 use crate::header::{CSeq, HeaderName, NameAddr, Via};
@@ -22,7 +25,7 @@ use crate::uri::Uri;
 use crate::wire::{Packet, Stored};
 
 /// How often a provisional response goes again (RFC 3261 §13.3.1.1).
-const RING_AGAIN: Duration = Duration::from_secs(60);
+pub(super) const RING_AGAIN: Duration = Duration::from_secs(60);
 
 /// An INVITE of the peer that waits for our decision.
 #[derive(Debug)]
@@ -32,8 +35,9 @@ pub(super) struct Pending {
     source: Flow,
     /// Whether it made the call.
     pub(super) initial: bool,
-    /// The last provisional response, and the timer that sends it again.
-    provisional: Option<(StatusCode, Bytes)>,
+    /// The last provisional response, and the timer that sends it again: as it was, or anew when it
+    /// left reliably.
+    provisional: Option<(StatusCode, Option<Bytes>)>,
     serial: u32,
 }
 
@@ -64,8 +68,12 @@ impl UserAgent {
             tx.respond(now, server, &reply);
             return;
         }
+        let extensions = self.extensions(account);
+        if refuse_terms(now, tx, server, &packet, &extensions) {
+            return;
+        }
         let local_tag = tx.local_tag(server);
-        let Some(leg) = Leg::new(Dialog::from_request(&packet, &local_tag)) else {
+        let Some(mut leg) = Leg::new(Dialog::from_request(&packet, &local_tag)) else {
             let reply = Reply::new(StatusCode(400)).reason("Missing or malformed Contact");
             tx.respond(now, server, &reply);
             return;
@@ -78,7 +86,10 @@ impl UserAgent {
                 .map(readable)
                 .unwrap_or_default(),
         };
+        leg.learn(&packet);
         let offer = session_of(&packet);
+        let mut session = Exchange::default();
+        session.invite_received(offer.as_deref());
         let call_id = leg.dialog.call_id.clone();
         let id = self.keep_call(
             tx,
@@ -90,11 +101,14 @@ impl UserAgent {
                 phase: Phase::Ringing,
                 legs: vec![leg],
                 confirmed: Some(0),
-                session: OfferAnswer::invite_received(offer.is_some()),
+                session,
                 invite: None,
                 reinvite: None,
                 reoffering: None,
                 pending: Some(Pending::new(server, request.clone(), source, true)),
+                reliable: Reliable::new(&packet, &extensions),
+                change: None,
+                timer: SessionTimer::default(),
                 unacked: None,
                 flow: Some(source),
                 direct: is_direct(&packet, &source),
@@ -123,9 +137,14 @@ impl UserAgent {
 
     /// Sends a provisional response: 180 rings, 183 with a body brings early media.
     ///
+    /// Where the caller and the account let it, it leaves reliably (RFC 3262), after those before it
+    /// were acknowledged; [`Event::ProgressAcknowledged`] tells of its PRACK. A body that it carries
+    /// then is the answer to the caller's offer, or our offer when there was none.
+    ///
     /// # Errors
     /// [`Misuse::NoCall`]; [`Misuse::WrongState`] when the call is answered already;
-    /// [`Misuse::Status`] for anything but 101 to 199.
+    /// [`Misuse::Status`] for anything but 101 to 199; [`Misuse::OfferAnswer`] for an offer to a caller
+    /// who does not take it reliably; [`Misuse::Full`] when too many wait for their PRACK.
     pub fn ring(
         &mut self,
         now: Time,
@@ -138,18 +157,23 @@ impl UserAgent {
             return Err(Misuse::Status);
         }
         let serial = self.next_serial();
-        let waits = self
-            .live_call(id)?
-            .pending
-            .as_ref()
-            .is_some_and(|p| p.initial);
-        let bytes = waits
-            .then(|| self.print(tx, id, status, body))
-            .flatten()
-            .ok_or(Misuse::WrongState)?;
+        let call = self.live_call(id)?;
+        let waits = call.pending.as_ref().is_some_and(|p| p.initial);
+        if !waits || call.reliable.answer.is_some() {
+            return Err(Misuse::WrongState);
+        }
+        if call.rings_reliably(body.is_some_and(|b| !b.is_empty())) {
+            return self.ring_reliably(now, tx, id, status, body);
+        }
+        let body = match call.session.state {
+            OfferAnswer::Invited if body.is_some() => return Err(Misuse::OfferAnswer),
+            OfferAnswer::Asked => body,
+            _ => None,
+        };
+        let bytes = self.print(tx, id, status, body, &[]);
+        let bytes = bytes.ok_or(Misuse::WrongState)?;
         if let Some(pending) = self.live_call(id)?.pending.as_mut() {
-            pending.provisional = Some((status, bytes.clone()));
-            pending.serial = serial;
+            pending.rings(serial, status, Some(bytes.clone()));
             tx.respond_with(now, pending.server, status, bytes);
             alarm(now, tx, RING_AGAIN, id.0, Alarm::Provisional(serial));
         }
@@ -168,17 +192,48 @@ impl UserAgent {
         if let Some(pending) = pending.filter(|p| p.serial == serial)
             && let Some((status, bytes)) = pending.provisional.clone()
         {
+            let Some(bytes) = bytes else {
+                let _ = self.ring(now, tx, id, status, None);
+                return;
+            };
             tx.respond_with(now, pending.server, status, bytes);
             alarm(now, tx, RING_AGAIN, id.0, Alarm::Provisional(serial));
         }
     }
 
-    /// Accepts the INVITE that waits: `body` is the answer to its offer, or our offer when it had none.
+    /// Accepts what waits for a decision: the offer of an [`Event::Reoffered`], else the INVITE. `body` is
+    /// the answer to its offer, or our offer when it had none.
+    ///
+    /// When a reliable provisional response has settled the session, the INVITE needs no body any more,
+    /// and one that is given is not sent. While the PRACK for such a response is missing, the call is
+    /// answered only when it comes (RFC 3262 §3).
     ///
     /// # Errors
-    /// [`Misuse::NoCall`]; [`Misuse::WrongState`] when no INVITE waits; [`Misuse::OfferAnswer`]
-    /// without a body.
+    /// [`Misuse::NoCall`]; [`Misuse::WrongState`] when nothing waits; [`Misuse::OfferAnswer`] without a
+    /// body that is due.
     pub fn accept(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        id: CallId,
+        body: &[u8],
+    ) -> Result<(), Misuse> {
+        let call = self.live_call(id)?;
+        if call.change.is_some() {
+            return self.accept_change(now, tx, id, body);
+        }
+        if call.pending.is_none() || call.reliable.answer.is_some() {
+            return Err(Misuse::WrongState);
+        }
+        if call.phase == Phase::Ringing && call.reliable.holds_back() {
+            call.reliable.answer = Some(body.to_vec());
+            return Ok(());
+        }
+        self.accept_invite(now, tx, id, body)
+    }
+
+    /// Answers the INVITE that waits with 200.
+    pub(super) fn accept_invite(
         &mut self,
         now: Time,
         tx: &mut Transactions,
@@ -187,24 +242,29 @@ impl UserAgent {
     ) -> Result<(), Misuse> {
         let serial = self.next_serial();
         let call = self.live_call(id)?;
-        if call.pending.is_none() {
-            return Err(Misuse::WrongState);
-        }
-        let session = call.session.accept_sent(!body.is_empty());
-        let session = session.ok_or(Misuse::OfferAnswer)?;
-        let bytes = self.print(tx, id, StatusCode(200), Some(body));
+        let state = call.session.state;
+        let body = if state.wants_body() { body } else { &[] };
+        state
+            .accept_sent(!body.is_empty())
+            .ok_or(Misuse::OfferAnswer)?;
+        let request = call.pending.as_ref().map(|p| p.request.clone());
+        let request = request.ok_or(Misuse::WrongState)?;
+        let granted = self.grant_interval(id, &request.packet());
+        let more = granted.map(|g| g.headers()).unwrap_or_default();
+        let bytes = self.print(tx, id, StatusCode(200), Some(body), &more);
         let call = self.live_call(id)?;
         let (Some(bytes), Some(pending)) = (bytes, call.pending.take()) else {
             return Err(Misuse::WrongState);
         };
         let packet = pending.request.packet();
         let cseq = cseq_of(&packet);
-        call.session = session;
+        call.session.response_sent(body);
         call.phase = Phase::Up;
         call.flow = Some(pending.source);
         let mut remote_uri = String::new();
         if let Some(leg) = call.leg_mut() {
             leg.dialog.refresh_target(&packet);
+            leg.learn(&packet);
             remote_uri = readable(&leg.dialog.target);
         }
         call.unacked = Some(Unacked {
@@ -228,13 +288,15 @@ impl UserAgent {
                 },
             );
         }
+        self.keep_interval(now, tx, id, granted.map(|g| g.interval()));
         Ok(())
     }
 
-    /// Refuses the INVITE that waits. A call ends with it; after a re-INVITE it goes on as it was.
+    /// Refuses what waits for a decision: the offer of an [`Event::Reoffered`], and the call goes on as
+    /// it was; else the INVITE, and the call ends.
     ///
     /// # Errors
-    /// [`Misuse::NoCall`]; [`Misuse::WrongState`] when no INVITE waits; [`Misuse::Status`] below 300.
+    /// [`Misuse::NoCall`]; [`Misuse::WrongState`] when nothing waits; [`Misuse::Status`] below 300.
     pub fn reject(
         &mut self,
         now: Time,
@@ -246,24 +308,32 @@ impl UserAgent {
         if !matches!(status.0, 300..=699) {
             return Err(Misuse::Status);
         }
-        let pending = self.live_call(id)?.pending.take();
-        let pending = pending.ok_or(Misuse::WrongState)?;
         let mut reply = Reply::new(status);
         reply.reason = reason.filter(|r| is_clean(r.as_bytes()));
+        if self.live_call(id)?.change.is_some() {
+            self.reject_change(now, tx, id, &reply);
+            return Ok(());
+        }
+        let pending = self.live_call(id)?.pending.take();
+        let pending = pending.ok_or(Misuse::WrongState)?;
         tx.respond(now, pending.server, &reply);
         if pending.initial {
             self.end(now, tx, id, Cause::ByUs);
         } else {
-            self.live_call(id)?.session = OfferAnswer::Stable;
+            self.live_call(id)?.session.undo();
         }
         Ok(())
     }
 
-    /// Refuses an INVITE that still waits when the call ends (RFC 3261 §15.1.2).
+    /// Refuses what still waits when the call ends (RFC 3261 §15.1.2).
     pub(super) fn drop_pending(&mut self, now: Time, tx: &mut Transactions, id: CallId) {
-        if let Some(pending) = self.call_mut(id).and_then(|c| c.pending.take()) {
+        if let Some(call) = self.call_mut(id)
+            && let Some(pending) = call.pending.take()
+        {
+            call.session.undo();
             tx.respond(now, pending.server, &Reply::new(StatusCode(487)));
         }
+        self.drop_change(now, tx, id);
     }
 
     /// The caller takes its INVITE back (RFC 3261 §9.2).
@@ -285,7 +355,7 @@ impl UserAgent {
         if pending.initial {
             self.end(now, tx, id, Cause::Cancelled);
         } else {
-            call.session = OfferAnswer::Stable;
+            call.session.undo();
             tell(tx, Event::ReofferWithdrawn { call: id });
         }
     }
@@ -306,14 +376,19 @@ impl UserAgent {
         if !ours || call.unacked.take_if(|u| u.cseq == cseq).is_none() {
             return ours;
         }
-        if call.session == OfferAnswer::Offered {
-            call.session = OfferAnswer::Stable;
-        }
+        let body = session_of(packet);
+        // An answer is due in it only when the 2xx carried our offer.
+        let body = match call.session.state {
+            OfferAnswer::Offered if call.reoffering.is_none() => {
+                call.session.answer_received(body.as_deref());
+                body
+            }
+            _ => None,
+        };
         if call.phase == Phase::Ending {
             let cause = call.cause.take().unwrap_or(Cause::ByUs);
             self.send_bye(now, tx, id, cause);
         } else {
-            let body = session_of(packet);
             tell(tx, Event::Acknowledged { call: id, body });
         }
         true
@@ -341,21 +416,30 @@ impl UserAgent {
     }
 
     /// The bytes of a response of ours to the INVITE that waits.
-    fn print(
+    pub(super) fn print(
         &self,
         tx: &Transactions,
         id: CallId,
         status: StatusCode,
         body: Option<&[u8]>,
+        more: &[(&str, String)],
     ) -> Option<Bytes> {
         let call = self.call_of(id)?;
         let pending = call.pending.as_ref()?;
+        let supported = self.extensions(call.account).supported();
         let profile = call.account.and_then(|a| self.profile(a));
         let contact = contact_uri(tx, profile, &call.user, &pending.source);
         let contact = format!("<{contact}>");
         let mut reply = Reply::new(status).header("Contact", &contact);
-        if status.is_success() {
+        // A reliable one makes a dialog in which the peer may want to send UPDATE (RFC 3311 §5.1).
+        if status.is_success() || !more.is_empty() {
             reply = reply.header("Allow", ALLOW);
+            if !supported.is_empty() {
+                reply = reply.header("Supported", &supported);
+            }
+        }
+        for (name, value) in more {
+            reply = reply.header(name, value);
         }
         if !self.product.is_empty() {
             reply = reply.header("Server", &self.product);
@@ -380,6 +464,12 @@ impl Pending {
             provisional: None,
             serial: 0,
         }
+    }
+
+    /// A provisional response leaves; `bytes` is what goes again after a minute.
+    pub(super) fn rings(&mut self, serial: u32, status: StatusCode, bytes: Option<Bytes>) {
+        self.provisional = Some((status, bytes));
+        self.serial = serial;
     }
 }
 

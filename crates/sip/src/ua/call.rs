@@ -6,8 +6,12 @@ use super::answer::{Pending, Unacked};
 use super::dialog::Dialog;
 use super::draft::{Contact, Draft, is_clean, is_token, readable};
 use super::event::{AccountId, CallId, Cause, Event, Misuse};
-use super::offer_answer::OfferAnswer;
-use super::outbound::{OutboundId, Outcome, Purpose, reason_of};
+use super::offer_answer::{Exchange, OfferAnswer};
+use super::outbound::{OutboundId, Outcome, Purpose};
+use super::prack::Acknowledged;
+use super::reliable::Reliable;
+use super::session_timer::SessionTimer;
+use super::update::Change;
 use super::{ALLOW, Alarm, MAX_CALLS, MAX_FORKS, UserAgent, alarm, tell};
 use crate::auth::Asker;
 use crate::flow::Flow;
@@ -31,15 +35,22 @@ pub(super) struct Call {
     pub(super) legs: Vec<Leg>,
     /// Which of the legs won.
     pub(super) confirmed: Option<usize>,
-    pub(super) session: OfferAnswer,
+    /// Offer and answer in the confirmed dialog; before there is one, as our INVITE began it.
+    pub(super) session: Exchange,
     /// Our INVITE that made the call; kept for the repetitions of its 2xx.
     pub(super) invite: Option<OutboundId>,
     /// Our last re-INVITE.
     pub(super) reinvite: Option<OutboundId>,
-    /// Our re-INVITE that has no final response yet, with its offer.
+    /// Our re-INVITE or UPDATE that has no final response yet, with its offer.
     pub(super) reoffering: Option<Reoffering>,
     /// The peer's INVITE that we have not answered.
     pub(super) pending: Option<Pending>,
+    /// Our reliable provisional responses to the peer's INVITE.
+    pub(super) reliable: Reliable,
+    /// The peer's UPDATE or PRACK whose offer we have not answered.
+    pub(super) change: Option<Change>,
+    /// What ends the call when nobody keeps it up.
+    pub(super) timer: SessionTimer,
     /// Our 2xx that has no ACK yet.
     pub(super) unacked: Option<Unacked>,
     /// The flow that the peer's messages come on.
@@ -74,6 +85,12 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Leg {
     pub(super) dialog: Dialog,
+    /// Offer and answer while the dialog is early and the INVITE is ours; each fork has its own.
+    pub(super) session: Exchange,
+    /// The last reliable provisional response, and its PRACK.
+    pub(super) acknowledged: Option<Acknowledged>,
+    /// The peer says that it takes UPDATE.
+    pub(super) allows_update: bool,
     /// The last ACK that left, for repetitions of the 2xx.
     pub(super) ack: Option<SentAck>,
     /// The peer hung up before its 2xx came.
@@ -87,10 +104,20 @@ pub(super) struct SentAck {
     pub(super) bytes: Bytes,
 }
 
-/// A re-INVITE of ours.
+/// A re-INVITE or UPDATE of ours.
 #[derive(Debug)]
 pub(super) struct Reoffering {
+    /// Which of the two.
+    pub(super) by: Method,
+    /// The dialog that it is sent in.
+    pub(super) leg: usize,
     pub(super) offer: Option<Vec<u8>>,
+    /// The UPDATE on its way.
+    pub(super) request: Option<OutboundId>,
+    /// It only keeps the session up; the owner knows nothing of it.
+    pub(super) refresh: bool,
+    /// A reliable provisional response has brought the answer already.
+    pub(super) answered: bool,
     /// How often the peer was doing the same (491).
     pub(super) glares: u8,
     /// The timer that sends it again.
@@ -107,11 +134,59 @@ impl Call {
         self.legs.get_mut(self.confirmed?)
     }
 
+    /// Offer and answer in one of the dialogs.
+    pub(super) fn exchange(&self, leg: usize) -> Option<&Exchange> {
+        if self.confirmed == Some(leg) {
+            return Some(&self.session);
+        }
+        self.legs.get(leg).map(|l| &l.session)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn exchange_mut(&mut self, leg: usize) -> Option<&mut Exchange> {
+        if self.confirmed == Some(leg) {
+            return Some(&mut self.session);
+        }
+        self.legs.get_mut(leg).map(|l| &mut l.session)
+    }
+
     /// A number for another try of a request in the dialog.
     pub(super) fn next_cseq(&mut self) -> Option<u32> {
         let dialog = &mut self.leg_mut()?.dialog;
         dialog.local_cseq = dialog.local_cseq.saturating_add(1);
         Some(dialog.local_cseq)
+    }
+
+    /// The same for a PRACK or UPDATE, which may be in an early dialog.
+    pub(super) fn next_cseq_of(&mut self, request: OutboundId) -> Option<u32> {
+        let updating = self
+            .reoffering
+            .as_ref()
+            .filter(|r| r.request == Some(request));
+        let leg = match updating {
+            Some(reoffering) => Some(reoffering.leg),
+            None => self.legs.iter().position(|l| l.has_prack(request)),
+        };
+        let dialog = &mut self.legs.get_mut(leg?)?.dialog;
+        dialog.local_cseq = dialog.local_cseq.saturating_add(1);
+        Some(dialog.local_cseq)
+    }
+
+    /// Whether a re-INVITE of ours is on its way.
+    pub(super) fn reoffering_invites(&self) -> bool {
+        let by_invite = |r: &Reoffering| r.by == Method::Invite && r.serial == 0;
+        self.reoffering.as_ref().is_some_and(by_invite)
+    }
+
+    /// Takes a dialog that a fork of our INVITE made; `None` when there are enough of them.
+    pub(super) fn new_leg(&mut self, dialog: Option<Dialog>) -> Option<usize> {
+        if self.legs.len() >= MAX_FORKS {
+            return None;
+        }
+        let mut leg = Leg::new(dialog)?;
+        leg.session = self.session.clone();
+        self.legs.push(leg);
+        Some(self.legs.len().saturating_sub(1))
     }
 
     /// The dialog with this tag of the peer.
@@ -121,6 +196,27 @@ impl Call {
 
     pub(super) fn draft(&mut self, method: Method) -> Option<Draft> {
         Some(self.leg_mut()?.dialog.request(method))
+    }
+}
+
+impl Reoffering {
+    pub(super) fn new(by: Method, leg: usize, offer: Option<Vec<u8>>) -> Reoffering {
+        Reoffering {
+            by,
+            leg,
+            offer,
+            request: None,
+            refresh: false,
+            answered: false,
+            glares: 0,
+            serial: 0,
+        }
+    }
+
+    /// The same, to keep the session up.
+    pub(super) fn refreshing(mut self) -> Reoffering {
+        self.refresh = true;
+        self
     }
 }
 
@@ -148,8 +244,11 @@ impl UserAgent {
         let user = profile.user.clone();
         let local_tag = tx.random.token();
         draft.from = format!("{};tag={local_tag}", profile.local).into_bytes();
-        let session = OfferAnswer::invite_sent(offer.is_some());
+        let mut session = Exchange::default();
+        session.invite_sent(offer.as_deref());
         furnish(&mut draft, &user, offer);
+        self.declare(&mut draft, Some(account));
+        self.ask_interval(&mut draft, Some(account), None);
         let call = Call {
             account: Some(account),
             user,
@@ -163,6 +262,9 @@ impl UserAgent {
             reinvite: None,
             reoffering: None,
             pending: None,
+            reliable: Reliable::default(),
+            change: None,
+            timer: SessionTimer::default(),
             unacked: None,
             flow: None,
             direct: false,
@@ -220,38 +322,26 @@ impl UserAgent {
         let Some(outbound) = self.outbound.get(id) else {
             return;
         };
-        let (Purpose::Invite(call_id), client) = (outbound.purpose, outbound.client) else {
-            return;
+        let client = outbound.client;
+        let (call_id, again) = match outbound.purpose {
+            Purpose::Invite(call) => (call, false),
+            Purpose::Reinvite(call) => (call, true),
+            _ => return,
         };
         let Some(call) = self.calls.get_mut(Key::from_u64(call_id.0)) else {
             return;
         };
-        if call.phase == Phase::Cancelling {
+        if call.phase == Phase::Cancelling && !again {
             if client.is_some_and(|c| tx.cancel_client(now, c)) {
                 alarm(now, tx, T1X64, call_id.0, Alarm::CancelGivesUp);
             }
             return;
         }
         let code = response.status().unwrap_or(StatusCode(100));
-        if call.phase != Phase::Calling || code.0 == 100 {
-            return;
+        let wanted = if again { Phase::Up } else { Phase::Calling };
+        if call.phase == wanted && code.0 != 100 {
+            self.on_ringing(now, tx, (call_id, id), response, again);
         }
-        if let Some(tag) = tag_of(response, HeaderName::To)
-            && call.leg_with(Some(tag)).is_none()
-            && call.legs.len() < MAX_FORKS
-        {
-            call.legs
-                .extend(Leg::new(Dialog::from_response(&outbound.draft, response)));
-        }
-        tell(
-            tx,
-            Event::Progress {
-                call: call_id,
-                status: code,
-                reason: reason_of(response),
-                body: session_of(response),
-            },
-        );
     }
 
     /// A 2xx to an INVITE of ours, the first or a repetition (RFC 3261 §13.2.2.4).
@@ -278,12 +368,10 @@ impl UserAgent {
         }
         let leg = match call.leg_with(tag) {
             Some(leg) => leg,
-            None if call.legs.len() < MAX_FORKS => {
-                call.legs
-                    .extend(Leg::new(Dialog::from_response(draft, response)));
-                call.legs.len().saturating_sub(1)
-            }
-            None => return,
+            None => match call.new_leg(Dialog::from_response(draft, response)) {
+                Some(leg) => leg,
+                None => return,
+            },
         };
         let Some(known) = call.legs.get_mut(leg) else {
             return;
@@ -315,12 +403,24 @@ impl UserAgent {
         let Some(call) = self.call_mut(id) else {
             return;
         };
-        let Some(leg) = call.legs.get(index) else {
+        let Some(leg) = call.legs.get_mut(index) else {
             return;
         };
+        leg.learn(response);
         let dead = leg.dead;
         let remote_uri = readable(&leg.dialog.target);
-        let body = session_of(response);
+        call.session = core::mem::take(&mut leg.session);
+        let forked = call.legs.len() > 1;
+        let was_open = matches!(
+            call.session.state,
+            OfferAnswer::Offered | OfferAnswer::Inviting
+        );
+        let body = match session_of(response) {
+            body if was_open => body,
+            // What reliable responses have settled holds; of several forks, what this one said.
+            _ if forked => call.session.answer().map(<[u8]>::to_vec),
+            _ => None,
+        };
         call.confirmed = Some(index);
         call.flow = Some(flow);
         call.linger_until = now + T1X64;
@@ -335,8 +435,18 @@ impl UserAgent {
             return;
         }
         call.phase = Phase::Up;
-        call.session = call.session.accept_received(body.is_some());
-        let waits = call.session.waits_for_owner();
+        if was_open {
+            call.session.response_received(body.as_deref());
+        }
+        let waits = was_open && call.session.state.waits_for_owner();
+        let elsewhere = call.reoffering.take_if(|r| r.leg != index).is_some();
+        if call.change.as_ref().is_some_and(|c| c.leg() != index) {
+            self.drop_change(now, tx, id);
+        }
+        if elsewhere {
+            let cause = Cause::Cancelled;
+            tell(tx, Event::ReofferRefused { call: id, cause });
+        }
         tell(
             tx,
             Event::Established {
@@ -349,6 +459,7 @@ impl UserAgent {
         if !waits {
             self.send_ack(now, tx, id, outbound, index, None);
         }
+        self.interval_granted(now, tx, id, response);
     }
 
     /// Another fork answered too: it gets its ACK, and BYE.
@@ -376,7 +487,8 @@ impl UserAgent {
         }
     }
 
-    /// Answers the offer that came with the 2xx to an INVITE without one.
+    /// Answers the offer that came with the 2xx, or a reliable provisional response, to an INVITE without
+    /// one.
     ///
     /// # Errors
     /// [`Misuse::NoCall`]; [`Misuse::OfferAnswer`] when no answer is due.
@@ -388,10 +500,20 @@ impl UserAgent {
         answer: Vec<u8>,
     ) -> Result<(), Misuse> {
         let known = self.live_call(call)?;
-        if known.phase != Phase::Up || known.pending.is_some() || !known.session.waits_for_owner() {
+        if matches!(known.phase, Phase::Calling | Phase::Up)
+            && self.answer_in_prack(now, tx, call, &answer)
+        {
+            return Ok(());
+        }
+        let known = self.live_call(call)?;
+        let due = known.phase == Phase::Up
+            && known.pending.is_none()
+            && known.change.is_none()
+            && known.session.state.waits_for_owner();
+        if !due {
             return Err(Misuse::OfferAnswer);
         }
-        known.session = OfferAnswer::Stable;
+        known.session.answer_sent(&answer);
         self.acknowledge_with(now, tx, call, Some(answer));
         Ok(())
     }
@@ -483,6 +605,9 @@ impl Leg {
     pub(super) fn new(dialog: Option<Dialog>) -> Option<Leg> {
         Some(Leg {
             dialog: dialog?,
+            session: Exchange::default(),
+            acknowledged: None,
+            allows_update: false,
             ack: None,
             dead: false,
         })
