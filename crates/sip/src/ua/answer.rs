@@ -11,9 +11,10 @@ use super::dialog::Dialog;
 use super::draft::{is_clean, name_addr, readable};
 use super::event::{AccountId, CallId, Cause, Event, Misuse};
 use super::offer_answer::OfferAnswer;
-use super::{ALLOW, Alarm, MAX_CALLS, UserAgent, alarm, tell};
+use super::related::Related;
+use super::{ALLOW, Alarm, MAX_CALLS, SUPPORTED, UserAgent, alarm, tell};
 use crate::flow::Flow;
-use crate::header::{CSeq, HeaderName, NameAddr, Via};
+use crate::header::{CSeq, HeaderName, NameAddr, Reason, Via};
 use crate::message::StatusCode;
 use crate::respond::{self, Reply};
 use crate::time::Time;
@@ -64,6 +65,13 @@ impl UserAgent {
             tx.respond(now, server, &reply);
             return;
         }
+        let replaces = match self.replaced(tx, &packet) {
+            Ok(replaces) => replaces,
+            Err(code) => {
+                tx.respond(now, server, &Reply::new(code));
+                return;
+            }
+        };
         let local_tag = tx.local_tag(server);
         let Some(leg) = Leg::new(Dialog::from_request(&packet, &local_tag)) else {
             let reply = Reply::new(StatusCode(400)).reason("Missing or malformed Contact");
@@ -100,11 +108,17 @@ impl UserAgent {
                 direct: is_direct(&packet, &source),
                 linger_until: now,
                 cause: None,
+                related: Related {
+                    replaces,
+                    ..Related::default()
+                },
             },
         );
         tx.set_server_user(server, ServerUser::Agent(id.0));
         let (from, from_uri) = address_of(&packet, HeaderName::From);
         let (_, to_uri) = address_of(&packet, HeaderName::To);
+        let asserted = self.asserted(account, &packet, &source);
+        let referred_by = super::transfer::referred_by(&packet);
         tell(
             tx,
             Event::Incoming {
@@ -115,9 +129,9 @@ impl UserAgent {
                 to_uri,
                 call_id,
                 offer,
-                replaces: None,
-                asserted: None,
-                referred_by: None,
+                replaces,
+                asserted,
+                referred_by,
                 flow: source,
                 request: request.clone(),
             },
@@ -230,6 +244,7 @@ impl UserAgent {
                     flow: pending.source,
                 },
             );
+            self.take_place(now, tx, id);
         }
         Ok(())
     }
@@ -246,6 +261,34 @@ impl UserAgent {
         status: StatusCode,
         reason: Option<&str>,
     ) -> Result<(), Misuse> {
+        self.reject_with(now, tx, id, status, reason, &[])
+    }
+
+    /// Refuses as [`UserAgent::reject`] does, with more headers: Retry-After, Warning, Reason.
+    ///
+    /// # Errors
+    /// The same, and [`Misuse::Header`].
+    pub fn reject_with(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        id: CallId,
+        status: StatusCode,
+        reason: Option<&str>,
+        headers: &[(String, String)],
+    ) -> Result<(), Misuse> {
+        super::call::check_headers(headers)?;
+        self.refuse_invite(now, tx, id, (status, reason), headers)
+    }
+
+    pub(super) fn refuse_invite(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        id: CallId,
+        (status, reason): (StatusCode, Option<&str>),
+        headers: &[(String, String)],
+    ) -> Result<(), Misuse> {
         if !matches!(status.0, 300..=699) {
             return Err(Misuse::Status);
         }
@@ -253,6 +296,9 @@ impl UserAgent {
         let pending = pending.ok_or(Misuse::WrongState)?;
         let mut reply = Reply::new(status);
         reply.reason = reason.filter(|r| is_clean(r.as_bytes()));
+        reply
+            .headers
+            .extend(headers.iter().map(|(n, v)| (n.as_str(), v.as_str())));
         tx.respond(now, pending.server, &reply);
         if pending.initial {
             self.end(now, tx, id, Cause::ByUs);
@@ -269,13 +315,14 @@ impl UserAgent {
         }
     }
 
-    /// The caller takes its INVITE back (RFC 3261 §9.2).
+    /// The caller takes its INVITE back (RFC 3261 §9.2), `elsewhere` because another phone answered it.
     pub(crate) fn on_cancel(
         &mut self,
         now: Time,
         tx: &mut Transactions,
         token: u64,
         invite: ServerId,
+        elsewhere: bool,
     ) {
         let id = CallId(token);
         let Some(call) = self.call_mut(id) else {
@@ -286,7 +333,12 @@ impl UserAgent {
         };
         tx.respond(now, invite, &Reply::new(StatusCode(487)));
         if pending.initial {
-            self.end(now, tx, id, Cause::Cancelled);
+            let cause = if elsewhere {
+                Cause::AnsweredElsewhere
+            } else {
+                Cause::Cancelled
+            };
+            self.end(now, tx, id, cause);
         } else {
             call.session = OfferAnswer::Stable;
             tell(tx, Event::ReofferWithdrawn { call: id });
@@ -358,7 +410,11 @@ impl UserAgent {
         let contact = format!("<{contact}>");
         let mut reply = Reply::new(status).header("Contact", &contact);
         if status.is_success() {
-            reply = reply.header("Allow", ALLOW);
+            reply = reply.header("Allow", ALLOW).header("Supported", SUPPORTED);
+        }
+        let packages = self.recv_info().filter(|_| status.is_success());
+        if let Some(packages) = &packages {
+            reply = reply.header("Recv-Info", packages);
         }
         if !self.product.is_empty() {
             reply = reply.header("Server", &self.product);
@@ -387,7 +443,7 @@ impl Pending {
 }
 
 /// Whether the sender of an INVITE is our neighbour and the address in its Via is not where it is.
-fn is_direct(invite: &Packet<'_>, source: &Flow) -> bool {
+pub(super) fn is_direct(invite: &Packet<'_>, source: &Flow) -> bool {
     let mut vias = invite
         .all(HeaderName::Via)
         .flat_map(|h| Via::parse_list(h.value()));
@@ -416,4 +472,15 @@ pub(super) fn address_of(message: &Packet<'_>, name: HeaderName) -> (String, Str
     let uri = readable(address.uri.as_bytes());
     let display = readable(&address.display_unquoted());
     (name_addr(Some(&display), &uri), uri)
+}
+
+/// Whether a CANCEL says that another phone answered (RFC 3326 §2).
+pub(crate) fn is_answered_elsewhere(cancel: &Packet<'_>) -> bool {
+    const MOST: usize = 8;
+    cancel
+        .all(HeaderName::Reason)
+        .flat_map(|h| Reason::parse_list(h.value()))
+        .flatten()
+        .take(MOST)
+        .any(|r| r.protocol.eq_ignore_ascii_case(b"SIP") && r.cause == Some(200))
 }

@@ -8,7 +8,8 @@ use super::draft::{Contact, Draft, is_clean, is_token, readable};
 use super::event::{AccountId, CallId, Cause, Event, Misuse};
 use super::offer_answer::OfferAnswer;
 use super::outbound::{OutboundId, Outcome, Purpose, reason_of};
-use super::{ALLOW, Alarm, MAX_CALLS, MAX_FORKS, UserAgent, alarm, tell};
+use super::related::Related;
+use super::{ALLOW, Alarm, MAX_CALLS, MAX_FORKS, SUPPORTED, UserAgent, alarm, tell};
 use crate::auth::Asker;
 use crate::flow::Flow;
 use crate::header::{ContentType, HeaderName, NameAddr};
@@ -51,6 +52,7 @@ pub(super) struct Call {
     pub(super) linger_until: Time,
     /// How the call ends, once it is decided.
     pub(super) cause: Option<Cause>,
+    pub(super) related: Related,
 }
 
 /// Where a call stands.
@@ -139,15 +141,57 @@ impl UserAgent {
         offer: Option<Vec<u8>>,
         headers: &[(String, String)],
     ) -> Result<CallId, Misuse> {
+        let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
+        let anonymous = profile.account.anonymous;
+        let related = Related::default();
+        self.place(now, tx, account, target, offer, headers, anonymous, related)
+    }
+
+    /// Calls `target` without telling who calls (RFC 3323, 3325), whatever the account says.
+    ///
+    /// # Errors
+    /// As [`UserAgent::call`].
+    pub fn call_anonymously(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+        headers: &[(String, String)],
+    ) -> Result<CallId, Misuse> {
+        let related = Related::default();
+        self.place(now, tx, account, target, offer, headers, true, related)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the request")]
+    pub(super) fn place(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+        headers: &[(String, String)],
+        anonymous: bool,
+        related: Related,
+    ) -> Result<CallId, Misuse> {
         if self.live >= MAX_CALLS {
             return Err(Misuse::Full);
         }
         let mut draft = self.outside_draft(tx, account, Method::Invite, target, headers)?;
         let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
         let preferred = profile.registration.flow;
-        let user = profile.user.clone();
+        let (from, user) = profile.face(anonymous);
+        let user = user.to_owned();
         let local_tag = tx.random.token();
-        draft.from = format!("{};tag={local_tag}", profile.local).into_bytes();
+        draft.from = format!("{from};tag={local_tag}").into_bytes();
+        if anonymous {
+            draft.headers.extend(profile.privacy());
+        }
+        draft
+            .headers
+            .extend(self.recv_info().map(|list| ("Recv-Info".to_owned(), list)));
         let session = OfferAnswer::invite_sent(offer.is_some());
         furnish(&mut draft, &user, offer);
         let call = Call {
@@ -168,6 +212,7 @@ impl UserAgent {
             direct: false,
             linger_until: now,
             cause: None,
+            related,
         };
         let id = self.keep_call(tx, call);
         match self.prepare(tx, Purpose::Invite(id), Some(account), draft, preferred) {
@@ -227,7 +272,8 @@ impl UserAgent {
             return;
         };
         if call.phase == Phase::Cancelling {
-            if client.is_some_and(|c| tx.cancel_client(now, c)) {
+            let reason = call.related.parting.as_deref();
+            if client.is_some_and(|c| tx.cancel_client_because(now, c, reason)) {
                 alarm(now, tx, T1X64, call_id.0, Alarm::CancelGivesUp);
             }
             return;
@@ -252,6 +298,7 @@ impl UserAgent {
                 body: session_of(response),
             },
         );
+        self.report_call(now, tx, call_id, code, &reason_of(response));
     }
 
     /// A 2xx to an INVITE of ours, the first or a repetition (RFC 3261 §13.2.2.4).
@@ -349,6 +396,7 @@ impl UserAgent {
         if !waits {
             self.send_ack(now, tx, id, outbound, index, None);
         }
+        self.report_call(now, tx, id, StatusCode(200), "OK");
     }
 
     /// Another fork answered too: it gets its ACK, and BYE.
@@ -496,6 +544,9 @@ pub(super) fn furnish(draft: &mut Draft, user: &str, offer: Option<Vec<u8>>) {
         params: String::new(),
     };
     draft.headers.push(("Allow".to_owned(), ALLOW.to_owned()));
+    draft
+        .headers
+        .push(("Supported".to_owned(), SUPPORTED.to_owned()));
     draft.body = offer.map(sdp);
 }
 

@@ -118,7 +118,7 @@ impl UserAgent {
             Purpose::Reinvite(call) | Purpose::Bye(call) | Purpose::Asked(Some(call)) => {
                 self.call_mut(call).and_then(super::call::Call::next_cseq)
             }
-            _ => None,
+            purpose => self.usage_cseq(purpose),
         };
         let last = self.outbound.get(id).map_or(0, |o| o.draft.cseq);
         in_dialog.unwrap_or(last.saturating_add(1))

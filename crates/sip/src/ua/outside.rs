@@ -5,7 +5,7 @@ use super::draft::{Contact, Draft, is_clean, is_token};
 use super::event::{AccountId, CallId, Event, Misuse, RequestId};
 use super::inside::{content_type, stored_request};
 use super::outbound::{Outcome, Purpose, reason_of};
-use super::{ALLOW, UserAgent, answer, call, tell};
+use super::{ALLOW, SUPPORTED, UserAgent, answer, call, tell};
 use crate::header::{ContentType, HeaderName, MediaRange, Tokens};
 use crate::message::{Method, StatusCode};
 use crate::respond::Reply;
@@ -13,6 +13,9 @@ use crate::time::Time;
 use crate::transaction::{ServerId, Transactions};
 use crate::uri::{Scheme, Uri};
 use crate::wire::Packet;
+
+/// The bodies that we read, as Accept tells whoever asks.
+const ACCEPT: &str = "application/sdp, message/sipfrag";
 
 /// How many requests outside dialogs are remembered for telling merged ones.
 const MAX_ARRIVED: usize = 20_000;
@@ -48,6 +51,12 @@ impl UserAgent {
         match method {
             Method::Invite => self.on_call(now, tx, server, (request, source), account),
             Method::Options => self.answer_options(now, tx, server, account),
+            Method::Refer => {
+                let refer = (&packet, source);
+                if let Err(code) = self.on_refer_outside(now, tx, server, refer, account) {
+                    tx.respond(now, server, &Reply::new(code));
+                }
+            }
             _ => {
                 tx.respond(now, server, &Reply::new(StatusCode(200)));
                 let (_, from) = answer::address_of(&packet, HeaderName::From);
@@ -76,7 +85,7 @@ impl UserAgent {
     ) -> Result<(), StatusCode> {
         let tagged = call::tag_of(packet, HeaderName::To).is_some();
         match method {
-            Method::Invite | Method::Options | Method::Message if !tagged => {}
+            Method::Invite | Method::Options | Method::Message | Method::Refer if !tagged => {}
             Method::Extension => return Err(StatusCode(501)),
             Method::Info | Method::Bye | Method::Ack | Method::Cancel => {
                 return Err(StatusCode(481));
@@ -141,9 +150,14 @@ impl UserAgent {
         });
         let mut reply = Reply::new(StatusCode(200))
             .header("Allow", ALLOW)
-            .header("Accept", "application/sdp")
+            .header("Accept", ACCEPT)
             .header("Accept-Encoding", "identity")
-            .header("Supported", "");
+            .header("Allow-Events", super::ALLOW_EVENTS)
+            .header("Supported", SUPPORTED);
+        let packages = self.recv_info();
+        if let Some(packages) = &packages {
+            reply = reply.header("Recv-Info", packages);
+        }
         if let Some(contact) = &contact {
             reply = reply.header("Contact", contact);
         }
@@ -193,10 +207,15 @@ impl UserAgent {
         let mut draft = self.outside_draft(tx, account, known, target, headers)?;
         dress(&mut draft, method, body)?;
         let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
-        draft.from = format!("{};tag={}", profile.local, tx.random.token()).into_bytes();
+        let anonymous = profile.account.anonymous;
+        let (from, user) = profile.face(anonymous);
+        draft.from = format!("{from};tag={}", tx.random.token()).into_bytes();
+        if anonymous {
+            draft.headers.extend(profile.privacy());
+        }
         if known == Method::Options {
             draft.contact = Contact::Ours {
-                user: profile.user.clone(),
+                user: user.to_owned(),
                 params: String::new(),
             };
         }
@@ -315,7 +334,7 @@ fn checked_method(method: &str) -> Result<Method, Misuse> {
     Ok(known)
 }
 
-/// 420 to a request that requires what we do not know: we know no extension (RFC 3261 §8.2.2.3).
+/// 420 to a request that requires what we do not know (RFC 3261 §8.2.2.3).
 pub(super) fn refuse_extensions(
     now: Time,
     tx: &mut Transactions,
@@ -326,6 +345,7 @@ pub(super) fn refuse_extensions(
     let unknown: Vec<String> = packet
         .all(HeaderName::Require)
         .flat_map(|h| Tokens::parse(h.value()))
+        .filter(|tag| !Tokens::parse(SUPPORTED.as_bytes()).has(tag))
         .take(MOST)
         .map(super::draft::readable)
         .collect();

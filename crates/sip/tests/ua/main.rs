@@ -6,5 +6,6 @@ mod calls;
 mod forks;
 mod register;
 mod requests;
+mod transfer;
 mod trouble;
 mod world;
