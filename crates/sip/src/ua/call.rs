@@ -9,6 +9,7 @@ use super::event::{AccountId, CallId, Cause, Event, Misuse};
 use super::offer_answer::{Exchange, OfferAnswer};
 use super::outbound::{OutboundId, Outcome, Purpose};
 use super::prack::Acknowledged;
+use super::related::Related;
 use super::reliable::Reliable;
 use super::session_timer::SessionTimer;
 use super::update::Change;
@@ -62,6 +63,7 @@ pub(super) struct Call {
     pub(super) linger_until: Time,
     /// How the call ends, once it is decided.
     pub(super) cause: Option<Cause>,
+    pub(super) related: Related,
 }
 
 /// Where a call stands.
@@ -235,15 +237,57 @@ impl UserAgent {
         offer: Option<Vec<u8>>,
         headers: &[(String, String)],
     ) -> Result<CallId, Misuse> {
+        let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
+        let anonymous = profile.account.anonymous;
+        let related = Related::default();
+        self.place(now, tx, account, target, offer, headers, anonymous, related)
+    }
+
+    /// Calls `target` without telling who calls (RFC 3323, 3325), whatever the account says.
+    ///
+    /// # Errors
+    /// As [`UserAgent::call`].
+    pub fn call_anonymously(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+        headers: &[(String, String)],
+    ) -> Result<CallId, Misuse> {
+        let related = Related::default();
+        self.place(now, tx, account, target, offer, headers, true, related)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the request")]
+    pub(super) fn place(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+        headers: &[(String, String)],
+        anonymous: bool,
+        related: Related,
+    ) -> Result<CallId, Misuse> {
         if self.live >= MAX_CALLS {
             return Err(Misuse::Full);
         }
         let mut draft = self.outside_draft(tx, account, Method::Invite, target, headers)?;
         let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
         let preferred = profile.registration.flow;
-        let user = profile.user.clone();
+        let (from, user) = profile.face(anonymous);
+        let user = user.to_owned();
         let local_tag = tx.random.token();
-        draft.from = format!("{};tag={local_tag}", profile.local).into_bytes();
+        draft.from = format!("{from};tag={local_tag}").into_bytes();
+        if anonymous {
+            draft.headers.extend(profile.privacy());
+        }
+        draft
+            .headers
+            .extend(self.recv_info().map(|list| ("Recv-Info".to_owned(), list)));
         let mut session = Exchange::default();
         session.invite_sent(offer.as_deref());
         furnish(&mut draft, &user, offer);
@@ -270,6 +314,7 @@ impl UserAgent {
             direct: false,
             linger_until: now,
             cause: None,
+            related,
         };
         let id = self.keep_call(tx, call);
         match self.prepare(tx, Purpose::Invite(id), Some(account), draft, preferred) {
@@ -332,7 +377,8 @@ impl UserAgent {
             return;
         };
         if call.phase == Phase::Cancelling && !again {
-            if client.is_some_and(|c| tx.cancel_client(now, c)) {
+            let reason = call.related.parting.as_deref();
+            if client.is_some_and(|c| tx.cancel_client_because(now, c, reason)) {
                 alarm(now, tx, T1X64, call_id.0, Alarm::CancelGivesUp);
             }
             return;
@@ -460,6 +506,7 @@ impl UserAgent {
             self.send_ack(now, tx, id, outbound, index, None);
         }
         self.interval_granted(now, tx, id, response);
+        self.report_call(now, tx, id, StatusCode(200), "OK");
     }
 
     /// Another fork answered too: it gets its ACK, and BYE.

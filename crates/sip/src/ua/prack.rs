@@ -92,6 +92,15 @@ impl Call {
 }
 
 impl UserAgent {
+    /// Our INVITE goes another time: the early dialogs of the try before died with it.
+    pub(super) fn forget_forks(&mut self, now: Time, tx: &mut Transactions, id: CallId) {
+        self.drop_change(now, tx, id);
+        if let Some(call) = self.call_mut(id) {
+            call.legs.clear();
+            call.reoffering = None;
+        }
+    }
+
     /// A provisional response above 100 to an INVITE or re-INVITE of ours that is wanted.
     pub(super) fn on_ringing(
         &mut self,
@@ -136,6 +145,7 @@ impl UserAgent {
                         fork: leg.unwrap_or_default(),
                     },
                 );
+                self.report_call(now, tx, id, status, &reason_of(response));
             }
             (News::Reliable(rseq), Some(leg)) => {
                 let at = (id, leg);
@@ -186,19 +196,21 @@ impl UserAgent {
             });
         }
         if !again {
+            let status = response.status().unwrap_or(StatusCode(180));
             tell(
                 tx,
                 Event::Progress {
                     call: id,
-                    status: response.status().unwrap_or(StatusCode(180)),
+                    status,
                     reason: reason_of(response),
                     body,
                     offer,
                     fork: index,
                 },
             );
+            self.report_call(now, tx, id, status, &reason_of(response));
         } else if body.is_some() {
-            if let Some(reoffering) = call.reoffering.as_mut() {
+            if let Some(reoffering) = self.call_mut(id).and_then(|c| c.reoffering.as_mut()) {
                 reoffering.answered = true;
             }
             tell(tx, Event::Reanswered { call: id, body });
