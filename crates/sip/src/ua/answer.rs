@@ -11,10 +11,8 @@ use super::dialog::Dialog;
 use super::draft::{is_clean, name_addr, readable};
 use super::event::{AccountId, CallId, Cause, Event, Misuse};
 use super::extension::refuse_terms;
-use super::offer_answer::{Exchange, OfferAnswer};
-use super::related::Related;
+use super::offer_answer::OfferAnswer;
 use super::reliable::Reliable;
-use super::session_timer::SessionTimer;
 use super::{ALLOW, Alarm, MAX_CALLS, UserAgent, alarm, tell};
 use crate::flow::Flow;
 use crate::header::{CSeq, HeaderName, NameAddr, Reason, Via};
@@ -96,38 +94,18 @@ impl UserAgent {
         };
         leg.learn(&packet);
         let offer = session_of(&packet);
-        let mut session = Exchange::default();
-        session.invite_received(offer.as_deref());
         let call_id = leg.dialog.call_id.clone();
-        let id = self.keep_call(
-            tx,
-            Call {
-                account,
-                user,
-                call_id: call_id.clone(),
-                local_tag,
-                phase: Phase::Ringing,
-                legs: vec![leg],
-                confirmed: Some(0),
-                session,
-                invite: None,
-                reinvite: None,
-                reoffering: None,
-                pending: Some(Pending::new(server, request.clone(), source, true)),
-                reliable: Reliable::new(&packet, &extensions),
-                change: None,
-                timer: SessionTimer::default(),
-                unacked: None,
-                flow: Some(source),
-                direct: is_direct(&packet, &source),
-                linger_until: now,
-                cause: None,
-                related: Related {
-                    replaces,
-                    ..Related::default()
-                },
-            },
-        );
+        let names = (call_id.clone(), local_tag);
+        let mut call = Call::new(now, account, user, names, Phase::Ringing);
+        call.legs.push(leg);
+        call.confirmed = Some(0);
+        call.session.invite_received(offer.as_deref());
+        call.pending = Some(Pending::new(server, request.clone(), source, true));
+        call.reliable = Reliable::new(&packet, &extensions);
+        call.flow = Some(source);
+        call.direct = is_direct(&packet, &source);
+        call.related.replaces = replaces;
+        let id = self.keep_call(tx, call);
         tx.set_server_user(server, ServerUser::Agent(id.0));
         let (from, from_uri) = address_of(&packet, HeaderName::From);
         let (_, to_uri) = address_of(&packet, HeaderName::To);

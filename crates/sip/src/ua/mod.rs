@@ -6,6 +6,7 @@
 
 mod account;
 mod answer;
+mod answered;
 mod call;
 mod challenge;
 mod dialog;

@@ -4,7 +4,7 @@ use super::call::{Call, Leg, session_of, tag_of};
 use super::dialog::Dialog;
 use super::event::{CallId, Event};
 use super::extension::{RELIABLE, has_tag};
-use super::offer_answer::OfferAnswer;
+use super::offer_answer::Exchange;
 use super::outbound::{OutboundId, Outcome, Purpose, reason_of};
 use super::{UserAgent, tell};
 use crate::header::{HeaderName, RSeq};
@@ -131,9 +131,10 @@ impl UserAgent {
             (News::Unreliable, leg) if !again => {
                 let status = response.status().unwrap_or(StatusCode(180));
                 // What a reliable response has settled is settled.
-                let settled = leg
-                    .and_then(|l| call.exchange(l))
-                    .is_some_and(|e| e.state != OfferAnswer::Offered);
+                let settled = leg.is_some_and(|l| {
+                    let offered = call.exchange(l).is_some_and(Exchange::is_offered);
+                    !offered || !call.awaits_response(l)
+                });
                 tell(
                     tx,
                     Event::Progress {
@@ -178,10 +179,10 @@ impl UserAgent {
         let Some(call) = self.call_mut(id) else {
             return;
         };
+        let open = call.awaits_response(index);
         let Some(exchange) = call.exchange_mut(index) else {
             return;
         };
-        let open = matches!(exchange.state, OfferAnswer::Offered | OfferAnswer::Inviting);
         let body = session_of(response).filter(|_| open);
         if body.is_some() {
             exchange.response_received(body.as_deref());
