@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod endpoint;
+pub mod event;
 pub mod flow;
 pub mod header;
 pub mod locate;

@@ -194,6 +194,7 @@ impl Endpoint {
         while let Some(alarm) = self.tx.wheel.pop(now) {
             self.on_alarm(now, alarm);
         }
+        self.agent.settle(now, &mut self.tx);
     }
 
     fn on_alarm(&mut self, now: Time, alarm: Alarm) {
@@ -344,6 +345,10 @@ impl Endpoint {
             return;
         };
         let tag = self.tx.local_tag(invite);
+        let elsewhere = self
+            .tx
+            .request(id)
+            .is_some_and(|cancel| ua::is_answered_elsewhere(&cancel));
         let mut reply = Reply::new(StatusCode(200));
         reply.to_tag = Some(&tag);
         self.tx.respond(now, id, &reply);
@@ -352,7 +357,8 @@ impl Endpoint {
                 self.proxy.cancel(now, &mut self.tx, context);
             }
             Some(ServerUser::Agent(token)) => {
-                self.agent.on_cancel(now, &mut self.tx, token, invite);
+                self.agent
+                    .on_cancel(now, &mut self.tx, token, invite, elsewhere);
             }
             Some(ServerUser::Undecided) => {
                 self.tx.respond(now, invite, &Reply::new(StatusCode(487)));

@@ -11,12 +11,11 @@ use super::dialog::Dialog;
 use super::draft::{is_clean, name_addr, readable};
 use super::event::{AccountId, CallId, Cause, Event, Misuse};
 use super::extension::refuse_terms;
-use super::offer_answer::{Exchange, OfferAnswer};
+use super::offer_answer::OfferAnswer;
 use super::reliable::Reliable;
-use super::session_timer::SessionTimer;
 use super::{ALLOW, Alarm, MAX_CALLS, UserAgent, alarm, tell};
 use crate::flow::Flow;
-use crate::header::{CSeq, HeaderName, NameAddr, Via};
+use crate::header::{CSeq, HeaderName, NameAddr, Reason, Via};
 use crate::message::StatusCode;
 use crate::respond::{self, Reply};
 use crate::time::Time;
@@ -72,6 +71,13 @@ impl UserAgent {
         if refuse_terms(now, tx, server, &packet, &extensions) {
             return;
         }
+        let replaces = match self.replaced(tx, &packet) {
+            Ok(replaces) => replaces,
+            Err(code) => {
+                tx.respond(now, server, &Reply::new(code));
+                return;
+            }
+        };
         let local_tag = tx.local_tag(server);
         let Some(mut leg) = Leg::new(Dialog::from_request(&packet, &local_tag)) else {
             let reply = Reply::new(StatusCode(400)).reason("Missing or malformed Contact");
@@ -88,37 +94,23 @@ impl UserAgent {
         };
         leg.learn(&packet);
         let offer = session_of(&packet);
-        let mut session = Exchange::default();
-        session.invite_received(offer.as_deref());
         let call_id = leg.dialog.call_id.clone();
-        let id = self.keep_call(
-            tx,
-            Call {
-                account,
-                user,
-                call_id: call_id.clone(),
-                local_tag,
-                phase: Phase::Ringing,
-                legs: vec![leg],
-                confirmed: Some(0),
-                session,
-                invite: None,
-                reinvite: None,
-                reoffering: None,
-                pending: Some(Pending::new(server, request.clone(), source, true)),
-                reliable: Reliable::new(&packet, &extensions),
-                change: None,
-                timer: SessionTimer::default(),
-                unacked: None,
-                flow: Some(source),
-                direct: is_direct(&packet, &source),
-                linger_until: now,
-                cause: None,
-            },
-        );
+        let names = (call_id.clone(), local_tag);
+        let mut call = Call::new(now, account, user, names, Phase::Ringing);
+        call.legs.push(leg);
+        call.confirmed = Some(0);
+        call.session.invite_received(offer.as_deref());
+        call.pending = Some(Pending::new(server, request.clone(), source, true));
+        call.reliable = Reliable::new(&packet, &extensions);
+        call.flow = Some(source);
+        call.direct = is_direct(&packet, &source);
+        call.related.replaces = replaces;
+        let id = self.keep_call(tx, call);
         tx.set_server_user(server, ServerUser::Agent(id.0));
         let (from, from_uri) = address_of(&packet, HeaderName::From);
         let (_, to_uri) = address_of(&packet, HeaderName::To);
+        let asserted = self.asserted(account, &packet, &source);
+        let referred_by = super::transfer::referred_by(&packet);
         tell(
             tx,
             Event::Incoming {
@@ -129,6 +121,9 @@ impl UserAgent {
                 to_uri,
                 call_id,
                 offer,
+                replaces,
+                asserted,
+                referred_by,
                 flow: source,
                 request: request.clone(),
             },
@@ -287,6 +282,7 @@ impl UserAgent {
                     flow: pending.source,
                 },
             );
+            self.take_place(now, tx, id);
         }
         self.keep_interval(now, tx, id, granted.map(|g| g.interval()));
         Ok(())
@@ -305,15 +301,41 @@ impl UserAgent {
         status: StatusCode,
         reason: Option<&str>,
     ) -> Result<(), Misuse> {
-        if !matches!(status.0, 300..=699) {
-            return Err(Misuse::Status);
-        }
-        let mut reply = Reply::new(status);
-        reply.reason = reason.filter(|r| is_clean(r.as_bytes()));
+        self.reject_with(now, tx, id, status, reason, &[])
+    }
+
+    /// Refuses as [`UserAgent::reject`] does, with more headers: Retry-After, Warning, Reason.
+    ///
+    /// # Errors
+    /// The same, and [`Misuse::Header`].
+    pub fn reject_with(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        id: CallId,
+        status: StatusCode,
+        reason: Option<&str>,
+        headers: &[(String, String)],
+    ) -> Result<(), Misuse> {
+        super::call::check_headers(headers)?;
         if self.live_call(id)?.change.is_some() {
+            let reply = refusal((status, reason), headers)?;
             self.reject_change(now, tx, id, &reply);
             return Ok(());
         }
+        self.refuse_invite(now, tx, id, (status, reason), headers)
+    }
+
+    pub(super) fn refuse_invite(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        id: CallId,
+        why: (StatusCode, Option<&str>),
+        headers: &[(String, String)],
+    ) -> Result<(), Misuse> {
+        let reply = refusal(why, headers)?;
+        self.drop_change(now, tx, id);
         let pending = self.live_call(id)?.pending.take();
         let pending = pending.ok_or(Misuse::WrongState)?;
         tx.respond(now, pending.server, &reply);
@@ -336,13 +358,14 @@ impl UserAgent {
         self.drop_change(now, tx, id);
     }
 
-    /// The caller takes its INVITE back (RFC 3261 §9.2).
+    /// The caller takes its INVITE back (RFC 3261 §9.2), `elsewhere` because another phone answered it.
     pub(crate) fn on_cancel(
         &mut self,
         now: Time,
         tx: &mut Transactions,
         token: u64,
         invite: ServerId,
+        elsewhere: bool,
     ) {
         let id = CallId(token);
         let Some(call) = self.call_mut(id) else {
@@ -353,7 +376,12 @@ impl UserAgent {
         };
         tx.respond(now, invite, &Reply::new(StatusCode(487)));
         if pending.initial {
-            self.end(now, tx, id, Cause::Cancelled);
+            let cause = if elsewhere {
+                Cause::AnsweredElsewhere
+            } else {
+                Cause::Cancelled
+            };
+            self.end(now, tx, id, cause);
         } else {
             call.session.undo();
             tell(tx, Event::ReofferWithdrawn { call: id });
@@ -433,13 +461,14 @@ impl UserAgent {
         let mut reply = Reply::new(status).header("Contact", &contact);
         // A reliable one makes a dialog in which the peer may want to send UPDATE (RFC 3311 §5.1).
         if status.is_success() || !more.is_empty() {
-            reply = reply.header("Allow", ALLOW);
-            if !supported.is_empty() {
-                reply = reply.header("Supported", &supported);
-            }
+            reply = reply.header("Allow", ALLOW).header("Supported", &supported);
         }
         for (name, value) in more {
             reply = reply.header(name, value);
+        }
+        let packages = self.recv_info().filter(|_| status.is_success());
+        if let Some(packages) = &packages {
+            reply = reply.header("Recv-Info", packages);
         }
         if !self.product.is_empty() {
             reply = reply.header("Server", &self.product);
@@ -452,6 +481,21 @@ impl UserAgent {
         let bytes = respond::print(&pending.request.packet(), remote, &reply, &call.local_tag);
         Some(Bytes::from(bytes))
     }
+}
+
+/// The response that refuses an INVITE, or an offer in another request.
+fn refusal<'a>(
+    (status, reason): (StatusCode, Option<&'a str>),
+    headers: &'a [(String, String)],
+) -> Result<Reply<'a>, Misuse> {
+    if !matches!(status.0, 300..=699) {
+        return Err(Misuse::Status);
+    }
+    let mut reply = Reply::new(status);
+    reply.reason = reason.filter(|r| is_clean(r.as_bytes()));
+    let headers = headers.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+    reply.headers.extend(headers);
+    Ok(reply)
 }
 
 impl Pending {
@@ -474,7 +518,7 @@ impl Pending {
 }
 
 /// Whether the sender of an INVITE is our neighbour and the address in its Via is not where it is.
-fn is_direct(invite: &Packet<'_>, source: &Flow) -> bool {
+pub(super) fn is_direct(invite: &Packet<'_>, source: &Flow) -> bool {
     let mut vias = invite
         .all(HeaderName::Via)
         .flat_map(|h| Via::parse_list(h.value()));
@@ -503,4 +547,15 @@ pub(super) fn address_of(message: &Packet<'_>, name: HeaderName) -> (String, Str
     let uri = readable(address.uri.as_bytes());
     let display = readable(&address.display_unquoted());
     (name_addr(Some(&display), &uri), uri)
+}
+
+/// Whether a CANCEL says that another phone answered (RFC 3326 §2).
+pub(crate) fn is_answered_elsewhere(cancel: &Packet<'_>) -> bool {
+    const MOST: usize = 8;
+    cancel
+        .all(HeaderName::Reason)
+        .flat_map(|h| Reason::parse_list(h.value()))
+        .flatten()
+        .take(MOST)
+        .any(|r| r.protocol.eq_ignore_ascii_case(b"SIP") && r.cause == Some(200))
 }

@@ -4,22 +4,21 @@ use bytes::Bytes;
 
 use super::answer::{Pending, Unacked};
 use super::dialog::Dialog;
-use super::draft::{Contact, Draft, is_clean, is_token, readable};
-use super::event::{AccountId, CallId, Cause, Event, Misuse};
+use super::draft::{Contact, Draft, is_clean, is_token};
+use super::event::{AccountId, CallId, Cause, Misuse};
 use super::offer_answer::{Exchange, OfferAnswer};
-use super::outbound::{OutboundId, Outcome, Purpose};
+use super::outbound::{OutboundId, Purpose};
 use super::prack::Acknowledged;
+use super::related::Related;
 use super::reliable::Reliable;
 use super::session_timer::SessionTimer;
 use super::update::Change;
-use super::{ALLOW, Alarm, MAX_CALLS, MAX_FORKS, UserAgent, alarm, tell};
-use crate::auth::Asker;
+use super::{ALLOW, MAX_CALLS, MAX_FORKS, UserAgent};
 use crate::flow::Flow;
 use crate::header::{ContentType, HeaderName, NameAddr};
-use crate::message::{Method, StatusCode};
-use crate::slab::Key;
+use crate::message::Method;
 use crate::time::Time;
-use crate::transaction::{T1X64, Transactions};
+use crate::transaction::Transactions;
 use crate::wire::Packet;
 
 /// One call: an INVITE and all that follows from it.
@@ -62,6 +61,7 @@ pub(super) struct Call {
     pub(super) linger_until: Time,
     /// How the call ends, once it is decided.
     pub(super) cause: Option<Cause>,
+    pub(super) related: Related,
 }
 
 /// Where a call stands.
@@ -125,6 +125,39 @@ pub(super) struct Reoffering {
 }
 
 impl Call {
+    /// A call of which nothing is known but its Call-ID and our tag.
+    pub(super) fn new(
+        now: Time,
+        account: Option<AccountId>,
+        user: String,
+        (call_id, local_tag): (String, String),
+        phase: Phase,
+    ) -> Call {
+        Call {
+            account,
+            user,
+            call_id,
+            local_tag,
+            phase,
+            legs: Vec::new(),
+            confirmed: None,
+            session: Exchange::default(),
+            invite: None,
+            reinvite: None,
+            reoffering: None,
+            pending: None,
+            reliable: Reliable::default(),
+            change: None,
+            timer: SessionTimer::default(),
+            unacked: None,
+            flow: None,
+            direct: false,
+            linger_until: now,
+            cause: None,
+            related: Related::default(),
+        }
+    }
+
     pub(super) fn is_calling(&self) -> bool {
         self.phase == Phase::Calling
     }
@@ -148,6 +181,17 @@ impl Call {
             return Some(&mut self.session);
         }
         self.legs.get_mut(leg).map(|l| &mut l.session)
+    }
+
+    /// Whether a response to our INVITE or re-INVITE is to describe the session in one of the dialogs.
+    pub(super) fn awaits_response(&self, leg: usize) -> bool {
+        let updating = self
+            .reoffering
+            .as_ref()
+            .is_some_and(|r| r.by == Method::Update && r.leg == leg && r.offer.is_some());
+        let state = self.exchange(leg).map(|e| e.state);
+        let open = matches!(state, Some(OfferAnswer::Offered | OfferAnswer::Inviting));
+        open && !updating
     }
 
     /// A number for another try of a request in the dialog.
@@ -235,42 +279,64 @@ impl UserAgent {
         offer: Option<Vec<u8>>,
         headers: &[(String, String)],
     ) -> Result<CallId, Misuse> {
+        let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
+        let anonymous = profile.account.anonymous;
+        let related = Related::default();
+        self.place(now, tx, account, target, offer, headers, anonymous, related)
+    }
+
+    /// Calls `target` without telling who calls (RFC 3323, 3325), whatever the account says.
+    ///
+    /// # Errors
+    /// As [`UserAgent::call`].
+    pub fn call_anonymously(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+        headers: &[(String, String)],
+    ) -> Result<CallId, Misuse> {
+        let related = Related::default();
+        self.place(now, tx, account, target, offer, headers, true, related)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the request")]
+    pub(super) fn place(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+        headers: &[(String, String)],
+        anonymous: bool,
+        related: Related,
+    ) -> Result<CallId, Misuse> {
         if self.live >= MAX_CALLS {
             return Err(Misuse::Full);
         }
         let mut draft = self.outside_draft(tx, account, Method::Invite, target, headers)?;
         let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
         let preferred = profile.registration.flow;
-        let user = profile.user.clone();
+        let (from, user) = profile.face(anonymous);
+        let user = user.to_owned();
         let local_tag = tx.random.token();
-        draft.from = format!("{};tag={local_tag}", profile.local).into_bytes();
-        let mut session = Exchange::default();
-        session.invite_sent(offer.as_deref());
-        furnish(&mut draft, &user, offer);
+        draft.from = format!("{from};tag={local_tag}").into_bytes();
+        if anonymous {
+            draft.headers.extend(profile.privacy());
+        }
+        draft
+            .headers
+            .extend(self.recv_info().map(|list| ("Recv-Info".to_owned(), list)));
+        let names = (draft.call_id.clone(), local_tag);
+        let mut call = Call::new(now, Some(account), user, names, Phase::Calling);
+        call.session.invite_sent(offer.as_deref());
+        call.related = related;
+        furnish(&mut draft, &call.user, offer);
         self.declare(&mut draft, Some(account));
         self.ask_interval(&mut draft, Some(account), None);
-        let call = Call {
-            account: Some(account),
-            user,
-            call_id: draft.call_id.clone(),
-            local_tag,
-            phase: Phase::Calling,
-            legs: Vec::new(),
-            confirmed: None,
-            session,
-            invite: None,
-            reinvite: None,
-            reoffering: None,
-            pending: None,
-            reliable: Reliable::default(),
-            change: None,
-            timer: SessionTimer::default(),
-            unacked: None,
-            flow: None,
-            direct: false,
-            linger_until: now,
-            cause: None,
-        };
         let id = self.keep_call(tx, call);
         match self.prepare(tx, Purpose::Invite(id), Some(account), draft, preferred) {
             Ok(invite) => {
@@ -308,289 +374,6 @@ impl UserAgent {
         let call = self.call_of(id)?;
         let same = call.call_id.as_bytes() == call_id && call.local_tag.as_bytes() == tag;
         same.then_some(id)
-    }
-
-    /// A provisional response: an early dialog perhaps (RFC 3261 §13.2.2.1), and the moment from
-    /// which CANCEL may be sent (§9.1).
-    pub(super) fn on_provisional(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: OutboundId,
-        response: &Packet<'_>,
-    ) {
-        let Some(outbound) = self.outbound.get(id) else {
-            return;
-        };
-        let client = outbound.client;
-        let (call_id, again) = match outbound.purpose {
-            Purpose::Invite(call) => (call, false),
-            Purpose::Reinvite(call) => (call, true),
-            _ => return,
-        };
-        let Some(call) = self.calls.get_mut(Key::from_u64(call_id.0)) else {
-            return;
-        };
-        if call.phase == Phase::Cancelling && !again {
-            if client.is_some_and(|c| tx.cancel_client(now, c)) {
-                alarm(now, tx, T1X64, call_id.0, Alarm::CancelGivesUp);
-            }
-            return;
-        }
-        let code = response.status().unwrap_or(StatusCode(100));
-        let wanted = if again { Phase::Up } else { Phase::Calling };
-        if call.phase == wanted && code.0 != 100 {
-            self.on_ringing(now, tx, (call_id, id), response, again);
-        }
-    }
-
-    /// A 2xx to an INVITE of ours, the first or a repetition (RFC 3261 §13.2.2.4).
-    pub(super) fn on_accepted(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        outbound: OutboundId,
-        response: &Packet<'_>,
-        flow: Flow,
-    ) {
-        let Some(draft) = self.outbound.get(outbound).map(|o| &o.draft) else {
-            return;
-        };
-        let cseq = draft.cseq;
-        let Some(call) = self.calls.get_mut(Key::from_u64(id.0)) else {
-            return;
-        };
-        let tag = tag_of(response, HeaderName::To);
-        if call.invite != Some(outbound) {
-            self.on_reoffer_accepted(now, tx, id, outbound, response);
-            return;
-        }
-        let leg = match call.leg_with(tag) {
-            Some(leg) => leg,
-            None => match call.new_leg(Dialog::from_response(draft, response)) {
-                Some(leg) => leg,
-                None => return,
-            },
-        };
-        let Some(known) = call.legs.get_mut(leg) else {
-            return;
-        };
-        if let Some(ack) = known.ack.as_ref().filter(|a| a.cseq == cseq) {
-            tx.send(ack.flow, ack.bytes.clone());
-        } else if call.confirmed == Some(leg) {
-            // The owner has not answered the offer in it.
-        } else {
-            known.dialog.confirm(response);
-            if call.confirmed.is_some() || call.phase == Phase::Over {
-                self.drop_fork(now, tx, id, outbound, leg, flow);
-            } else {
-                self.on_answered(now, tx, id, (outbound, leg), response, flow);
-            }
-        }
-    }
-
-    /// The first 2xx: this leg is the call.
-    fn on_answered(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        (outbound, index): (OutboundId, usize),
-        response: &Packet<'_>,
-        flow: Flow,
-    ) {
-        let Some(call) = self.call_mut(id) else {
-            return;
-        };
-        let Some(leg) = call.legs.get_mut(index) else {
-            return;
-        };
-        leg.learn(response);
-        let dead = leg.dead;
-        let remote_uri = readable(&leg.dialog.target);
-        call.session = core::mem::take(&mut leg.session);
-        let forked = call.legs.len() > 1;
-        let was_open = matches!(
-            call.session.state,
-            OfferAnswer::Offered | OfferAnswer::Inviting
-        );
-        let body = match session_of(response) {
-            body if was_open => body,
-            // What reliable responses have settled holds; of several forks, what this one said.
-            _ if forked => call.session.answer().map(<[u8]>::to_vec),
-            _ => None,
-        };
-        call.confirmed = Some(index);
-        call.flow = Some(flow);
-        call.linger_until = now + T1X64;
-        if dead {
-            self.send_ack(now, tx, id, outbound, index, None);
-            self.end(now, tx, id, Cause::ByPeer { reason: None });
-            return;
-        }
-        if call.phase == Phase::Cancelling {
-            self.send_ack(now, tx, id, outbound, index, None);
-            self.send_bye(now, tx, id, Cause::Cancelled);
-            return;
-        }
-        call.phase = Phase::Up;
-        if was_open {
-            call.session.response_received(body.as_deref());
-        }
-        let waits = was_open && call.session.state.waits_for_owner();
-        let elsewhere = call.reoffering.take_if(|r| r.leg != index).is_some();
-        if call.change.as_ref().is_some_and(|c| c.leg() != index) {
-            self.drop_change(now, tx, id);
-        }
-        if elsewhere {
-            let cause = Cause::Cancelled;
-            tell(tx, Event::ReofferRefused { call: id, cause });
-        }
-        tell(
-            tx,
-            Event::Established {
-                call: id,
-                remote_uri,
-                body,
-                flow,
-            },
-        );
-        if !waits {
-            self.send_ack(now, tx, id, outbound, index, None);
-        }
-        self.interval_granted(now, tx, id, response);
-    }
-
-    /// Another fork answered too: it gets its ACK, and BYE.
-    fn drop_fork(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        outbound: OutboundId,
-        leg: usize,
-        flow: Flow,
-    ) {
-        self.send_ack(now, tx, id, outbound, leg, None);
-        let Some(call) = self.call_mut(id) else {
-            return;
-        };
-        let account = call.account;
-        let Some(leg) = call.legs.get_mut(leg).filter(|l| !l.dead) else {
-            return;
-        };
-        leg.dead = true;
-        let draft = leg.dialog.request(Method::Bye);
-        if let Ok(bye) = self.prepare(tx, Purpose::ByeFork, account, draft, Some(flow)) {
-            self.drive(now, tx, bye);
-        }
-    }
-
-    /// Answers the offer that came with the 2xx, or a reliable provisional response, to an INVITE without
-    /// one.
-    ///
-    /// # Errors
-    /// [`Misuse::NoCall`]; [`Misuse::OfferAnswer`] when no answer is due.
-    pub fn acknowledge(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        call: CallId,
-        answer: Vec<u8>,
-    ) -> Result<(), Misuse> {
-        let known = self.live_call(call)?;
-        if matches!(known.phase, Phase::Calling | Phase::Up)
-            && self.answer_in_prack(now, tx, call, &answer)
-        {
-            return Ok(());
-        }
-        let known = self.live_call(call)?;
-        let due = known.phase == Phase::Up
-            && known.pending.is_none()
-            && known.change.is_none()
-            && known.session.state.waits_for_owner();
-        if !due {
-            return Err(Misuse::OfferAnswer);
-        }
-        known.session.answer_sent(&answer);
-        self.acknowledge_with(now, tx, call, Some(answer));
-        Ok(())
-    }
-
-    /// Sends the ACK that waited for an answer.
-    pub(super) fn acknowledge_with(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        answer: Option<Vec<u8>>,
-    ) {
-        let Some(call) = self.call_of(id) else {
-            return;
-        };
-        if let (Some(leg), Some(invite)) = (call.confirmed, call.reinvite.or(call.invite)) {
-            self.send_ack(now, tx, id, invite, leg, answer);
-        }
-    }
-
-    pub(super) fn send_ack(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        invite: OutboundId,
-        leg: usize,
-        body: Option<Vec<u8>>,
-    ) {
-        let Some(outbound) = self.outbound.get(invite) else {
-            return;
-        };
-        // RFC 3261 §22.1: the ACK carries the credentials of its INVITE.
-        let credentials: Vec<(Asker, String)> = outbound.credentials.clone();
-        let (cseq, flow) = (outbound.draft.cseq, outbound.flow);
-        let Some(call) = self.call_of(id) else {
-            return;
-        };
-        let (account, flow) = (call.account, call.flow.or(flow));
-        let Some(mut draft) = call.legs.get(leg).map(|l| l.dialog.ack(cseq)) else {
-            return;
-        };
-        draft.body = body.map(sdp);
-        if let Ok(ack) = self.prepare(tx, Purpose::Ack(id, leg), account, draft, flow) {
-            if let Some(outbound) = self.outbound.get_mut(ack) {
-                outbound.credentials = credentials;
-            }
-            self.drive(now, tx, ack);
-        }
-    }
-
-    /// An ACK left: it is kept for repetitions of the 2xx.
-    pub(super) fn note_ack(&mut self, purpose: Purpose, cseq: u32, flow: Flow, bytes: Bytes) {
-        if let Purpose::Ack(call, leg) = purpose
-            && let Some(leg) = self.call_mut(call).and_then(|c| c.legs.get_mut(leg))
-        {
-            leg.ack = Some(SentAck { cseq, flow, bytes });
-        }
-    }
-
-    /// Our INVITE failed.
-    pub(super) fn on_refused(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        outcome: &Outcome<'_>,
-    ) {
-        let Some(call) = self.call_mut(id) else {
-            return;
-        };
-        call.invite = None;
-        let cause = match call.phase {
-            Phase::Cancelling => Cause::Cancelled,
-            _ => outcome.cause(),
-        };
-        self.end(now, tx, id, cause);
     }
 
     /// A call that is not over.

@@ -115,12 +115,7 @@ impl UserAgent {
                 p.registration.cseq
             }),
             Purpose::Invite(call) => {
-                // The early dialogs of the challenged try died with it.
-                self.drop_change(now, tx, call);
-                if let Some(call) = self.call_mut(call) {
-                    call.legs.clear();
-                    call.reoffering = None;
-                }
+                self.forget_forks(now, tx, call);
                 None
             }
             Purpose::Prack(call) | Purpose::Update(call) => {
@@ -129,7 +124,7 @@ impl UserAgent {
             Purpose::Reinvite(call) | Purpose::Bye(call) | Purpose::Asked(Some(call)) => {
                 self.call_mut(call).and_then(super::call::Call::next_cseq)
             }
-            _ => None,
+            purpose => self.usage_cseq(purpose),
         };
         let last = self.outbound.get(id).map_or(0, |o| o.draft.cseq);
         in_dialog.unwrap_or(last.saturating_add(1))

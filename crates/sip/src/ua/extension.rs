@@ -4,7 +4,7 @@ use super::account::{Account, Reliable};
 use super::draft::Draft;
 use super::event::AccountId;
 use super::session_timer::Interval;
-use super::{ALLOW, UserAgent};
+use super::{ALLOW, SUPPORTED, UserAgent};
 use crate::header::{HeaderName, SessionExpires, Tokens};
 use crate::message::{Method, StatusCode};
 use crate::respond::Reply;
@@ -16,8 +16,6 @@ use crate::wire::Packet;
 pub(super) const RELIABLE: &str = "100rel";
 /// Session timers (RFC 4028).
 pub(super) const TIMER: &str = "timer";
-/// What every account knows.
-const ALWAYS: &[&str] = &[];
 
 /// What an account does about extensions.
 #[derive(Clone, Copy, Debug)]
@@ -37,21 +35,17 @@ impl Extensions {
         }
     }
 
-    fn tags(&self) -> impl Iterator<Item = &'static str> {
-        let reliable = (self.reliable != Reliable::Off).then_some(RELIABLE);
-        let timer = self.timer.map(|_| TIMER);
-        ALWAYS.iter().copied().chain(reliable).chain(timer)
-    }
-
     /// The value of Supported.
     pub(super) fn supported(&self) -> String {
-        self.tags().collect::<Vec<_>>().join(", ")
+        let reliable = (self.reliable != Reliable::Off).then_some(RELIABLE);
+        let timer = self.timer.map(|_| TIMER);
+        let all = [Some(SUPPORTED), reliable, timer];
+        all.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     /// Whether a request that requires this can be served.
     pub(super) fn knows(&self, tag: &[u8]) -> bool {
-        self.tags()
-            .any(|known| known.as_bytes().eq_ignore_ascii_case(tag))
+        Tokens::parse(self.supported().as_bytes()).has(tag)
     }
 }
 
@@ -67,10 +61,8 @@ impl UserAgent {
     /// Says in a request what we know.
     pub(super) fn declare(&self, draft: &mut Draft, account: Option<AccountId>) {
         let extensions = self.extensions(account);
-        let supported = extensions.supported();
-        if !supported.is_empty() {
-            draft.headers.push(("Supported".to_owned(), supported));
-        }
+        let supported = ("Supported".to_owned(), extensions.supported());
+        draft.headers.push(supported);
         if extensions.reliable == Reliable::Required && draft.method == Method::Invite {
             let require = ("Require".to_owned(), RELIABLE.to_owned());
             draft.headers.push(require);

@@ -6,6 +6,7 @@
 
 mod account;
 mod answer;
+mod answered;
 mod call;
 mod challenge;
 mod dialog;
@@ -13,21 +14,35 @@ mod draft;
 mod event;
 mod extension;
 mod hang_up;
+mod identity;
+mod info;
 mod inside;
 mod offer_answer;
 mod outbound;
 mod outside;
+mod own_dialog;
 mod prack;
+mod redirect;
+mod referred;
 mod register;
+mod related;
 mod reliable;
 mod reoffer;
+mod replaces;
 mod session_timer;
+mod transfer;
 mod update;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use account::{Account, Reliable};
-pub use event::{AccountId, CallId, Cause, Event, Misuse, RequestId};
+pub(crate) use answer::is_answered_elsewhere;
+pub use event::{
+    AccountId, CallId, Cause, Event, Misuse, PublicationId, RequestId, SubscriptionId,
+    SubscriptionStatus, TransferId,
+};
+pub use redirect::Diverted;
+pub use transfer::MAX_TRANSFERS;
 
 use crate::endpoint::Output;
 use crate::slab::{Key, Slab};
@@ -44,7 +59,12 @@ pub const MAX_REQUESTS: usize = 40_000;
 pub const MAX_FORKS: usize = 16;
 
 /// What this user agent can be asked, as Allow says it.
-pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, PRACK, UPDATE";
+pub const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, NOTIFY, PRACK, REFER, UPDATE";
+/// The event packages that this user agent notifies of, as Allow-Events says it.
+pub const ALLOW_EVENTS: &str = "refer";
+/// The extensions that every account knows, as Supported says it; [`Account`] adds to them.
+pub const SUPPORTED: &str = "replaces, norefersub";
 
 /// The user agent of one shard.
 #[derive(Debug)]
@@ -59,6 +79,13 @@ pub struct UserAgent {
     outbound: Slab<outbound::Outbound>,
     /// Call-ID and our tag, hashed.
     by_dialog: BTreeMap<u64, CallId>,
+    transfers: Slab<transfer::Transfer>,
+    /// Transfers that wait for an open offer.
+    waiting: Vec<TransferId>,
+    /// The same as `by_dialog`, for dialogs that no call made.
+    by_usage: BTreeMap<u64, own_dialog::Usage>,
+    /// The Info-Packages that the owner knows.
+    info_packages: Vec<String>,
     /// From tag, Call-ID and CSeq of requests outside dialogs, hashed (RFC 3261 §8.2.2.2).
     arrived: BTreeMap<u64, ServerId>,
     /// The same in the order of their arrival.
@@ -88,6 +115,8 @@ pub enum Alarm {
     Reoffer(u32),
     /// Nothing can come any more for a call that is over.
     Forget,
+    /// A transfer has had its time.
+    Transfer(u32),
 }
 
 impl UserAgent {
@@ -107,6 +136,10 @@ impl UserAgent {
             live: 0,
             outbound: Slab::default(),
             by_dialog: BTreeMap::new(),
+            transfers: Slab::default(),
+            waiting: Vec::new(),
+            by_usage: BTreeMap::new(),
+            info_packages: Vec::new(),
             arrived: BTreeMap::new(),
             arrivals: VecDeque::new(),
             serial: 0,
@@ -150,7 +183,11 @@ impl UserAgent {
 
     /// How many values are kept, in all tables; for finding leaks.
     pub fn kept(&self) -> usize {
-        self.calls.len() + self.outbound.len() + self.by_dialog.len()
+        self.calls.len()
+            + self.outbound.len()
+            + self.by_dialog.len()
+            + self.transfers.len()
+            + self.by_usage.len()
     }
 
     /// A timer of ours fired.
@@ -164,7 +201,8 @@ impl UserAgent {
             Alarm::Session(serial) => self.on_session_alarm(now, tx, CallId(token), serial),
             Alarm::CancelGivesUp => self.on_cancel_gives_up(now, tx, CallId(token)),
             Alarm::Reoffer(serial) => self.on_reoffer_alarm(now, tx, CallId(token), serial),
-            Alarm::Forget => self.forget(tx, CallId(token)),
+            Alarm::Forget => self.let_go(now, tx, CallId(token)),
+            Alarm::Transfer(serial) => self.on_transfer_alarm(now, tx, TransferId(token), serial),
         }
     }
 

@@ -142,6 +142,11 @@ impl Exchange {
         self.open = None;
     }
 
+    /// Whether our offer waits for its answer.
+    pub(super) fn is_offered(&self) -> bool {
+        self.state == OfferAnswer::Offered
+    }
+
     /// What we said last of what holds.
     pub(super) fn local(&self) -> Option<&[u8]> {
         self.local.as_deref()

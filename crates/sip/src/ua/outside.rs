@@ -15,6 +15,9 @@ use crate::transaction::{ServerId, Transactions};
 use crate::uri::{Scheme, Uri};
 use crate::wire::Packet;
 
+/// The bodies that we read, as Accept tells whoever asks.
+const ACCEPT: &str = "application/sdp, message/sipfrag";
+
 /// How many requests outside dialogs are remembered for telling merged ones.
 const MAX_ARRIVED: usize = 20_000;
 
@@ -50,6 +53,12 @@ impl UserAgent {
         match method {
             Method::Invite => self.on_call(now, tx, server, (request, source), account),
             Method::Options => self.answer_options(now, tx, server, account),
+            Method::Refer => {
+                let refer = (&packet, source);
+                if let Err(code) = self.on_refer_outside(now, tx, server, refer, account) {
+                    tx.respond(now, server, &Reply::new(code));
+                }
+            }
             _ => {
                 tx.respond(now, server, &Reply::new(StatusCode(200)));
                 let (_, from) = answer::address_of(&packet, HeaderName::From);
@@ -78,7 +87,7 @@ impl UserAgent {
     ) -> Result<(), StatusCode> {
         let tagged = call::tag_of(packet, HeaderName::To).is_some();
         match method {
-            Method::Invite | Method::Options | Method::Message if !tagged => {}
+            Method::Invite | Method::Options | Method::Message | Method::Refer if !tagged => {}
             Method::Extension => return Err(StatusCode(501)),
             Method::Info
             | Method::Bye
@@ -147,9 +156,14 @@ impl UserAgent {
         let supported = self.extensions(account).supported();
         let mut reply = Reply::new(StatusCode(200))
             .header("Allow", ALLOW)
-            .header("Accept", "application/sdp")
+            .header("Accept", ACCEPT)
             .header("Accept-Encoding", "identity")
+            .header("Allow-Events", super::ALLOW_EVENTS)
             .header("Supported", &supported);
+        let packages = self.recv_info();
+        if let Some(packages) = &packages {
+            reply = reply.header("Recv-Info", packages);
+        }
         if let Some(contact) = &contact {
             reply = reply.header("Contact", contact);
         }
@@ -199,10 +213,15 @@ impl UserAgent {
         let mut draft = self.outside_draft(tx, account, known, target, headers)?;
         dress(&mut draft, method, body)?;
         let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
-        draft.from = format!("{};tag={}", profile.local, tx.random.token()).into_bytes();
+        let anonymous = profile.account.anonymous;
+        let (from, user) = profile.face(anonymous);
+        draft.from = format!("{from};tag={}", tx.random.token()).into_bytes();
+        if anonymous {
+            draft.headers.extend(profile.privacy());
+        }
         if known == Method::Options {
             draft.contact = Contact::Ours {
-                user: profile.user.clone(),
+                user: user.to_owned(),
                 params: String::new(),
             };
         }

@@ -4,7 +4,7 @@ use super::call::{Call, Leg, session_of, tag_of};
 use super::dialog::Dialog;
 use super::event::{CallId, Event};
 use super::extension::{RELIABLE, has_tag};
-use super::offer_answer::OfferAnswer;
+use super::offer_answer::Exchange;
 use super::outbound::{OutboundId, Outcome, Purpose, reason_of};
 use super::{UserAgent, tell};
 use crate::header::{HeaderName, RSeq};
@@ -92,6 +92,15 @@ impl Call {
 }
 
 impl UserAgent {
+    /// Our INVITE goes another time: the early dialogs of the try before died with it.
+    pub(super) fn forget_forks(&mut self, now: Time, tx: &mut Transactions, id: CallId) {
+        self.drop_change(now, tx, id);
+        if let Some(call) = self.call_mut(id) {
+            call.legs.clear();
+            call.reoffering = None;
+        }
+    }
+
     /// A provisional response above 100 to an INVITE or re-INVITE of ours that is wanted.
     pub(super) fn on_ringing(
         &mut self,
@@ -122,9 +131,10 @@ impl UserAgent {
             (News::Unreliable, leg) if !again => {
                 let status = response.status().unwrap_or(StatusCode(180));
                 // What a reliable response has settled is settled.
-                let settled = leg
-                    .and_then(|l| call.exchange(l))
-                    .is_some_and(|e| e.state != OfferAnswer::Offered);
+                let settled = leg.is_some_and(|l| {
+                    let offered = call.exchange(l).is_some_and(Exchange::is_offered);
+                    !offered || !call.awaits_response(l)
+                });
                 tell(
                     tx,
                     Event::Progress {
@@ -136,6 +146,7 @@ impl UserAgent {
                         fork: leg.unwrap_or_default(),
                     },
                 );
+                self.report_call(now, tx, id, status, &reason_of(response));
             }
             (News::Reliable(rseq), Some(leg)) => {
                 let at = (id, leg);
@@ -168,10 +179,10 @@ impl UserAgent {
         let Some(call) = self.call_mut(id) else {
             return;
         };
+        let open = call.awaits_response(index);
         let Some(exchange) = call.exchange_mut(index) else {
             return;
         };
-        let open = matches!(exchange.state, OfferAnswer::Offered | OfferAnswer::Inviting);
         let body = session_of(response).filter(|_| open);
         if body.is_some() {
             exchange.response_received(body.as_deref());
@@ -186,19 +197,21 @@ impl UserAgent {
             });
         }
         if !again {
+            let status = response.status().unwrap_or(StatusCode(180));
             tell(
                 tx,
                 Event::Progress {
                     call: id,
-                    status: response.status().unwrap_or(StatusCode(180)),
+                    status,
                     reason: reason_of(response),
                     body,
                     offer,
                     fork: index,
                 },
             );
+            self.report_call(now, tx, id, status, &reason_of(response));
         } else if body.is_some() {
-            if let Some(reoffering) = call.reoffering.as_mut() {
+            if let Some(reoffering) = self.call_mut(id).and_then(|c| c.reoffering.as_mut()) {
                 reoffering.answered = true;
             }
             tell(tx, Event::Reanswered { call: id, body });

@@ -275,7 +275,7 @@ impl Call {
 
 /// How long a re-INVITE waits after 491: the side that made the Call-ID 2.1 to 4 seconds, the other
 /// up to 2, in steps of 10 ms (RFC 3261 §14.1).
-const fn glare_wait(made_call_id: bool, random: u64) -> Duration {
+pub(super) const fn glare_wait(made_call_id: bool, random: u64) -> Duration {
     let millis = if made_call_id {
         2100 + 10 * (random % 191)
     } else {

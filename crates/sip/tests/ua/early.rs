@@ -41,7 +41,7 @@ fn each_fork_has_its_own_session() {
     let peer = world.raw(PEER);
     let ours = dial(&mut world, alice, "sip:bob@10.0.0.5");
     let invite = world.receive(peer);
-    assert_eq!(header(&invite, "Supported"), "100rel, timer");
+    assert!(header(&invite, "Supported").ends_with("100rel, timer"));
     for (n, rseq) in [(1, 100), (2, 7)] {
         let answer = format!("answer{n}");
         let text = reply(

@@ -10,6 +10,7 @@ mod register;
 mod requests;
 mod script;
 mod session_timer;
+mod transfer;
 mod trouble;
 mod update;
 mod world;
