@@ -4,8 +4,12 @@
 
 mod calls;
 mod forks;
+mod publications;
 mod register;
 mod requests;
+mod services;
+mod subscriptions;
 mod transfer;
+mod transfer_trouble;
 mod trouble;
 mod world;
