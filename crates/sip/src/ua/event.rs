@@ -39,6 +39,7 @@ ids! {
 
 /// Something that the owner of a user agent wants to know.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "events travel in boxes")]
 pub enum Event {
     /// The registrar holds our contact (RFC 3261 §10.2.4). Comes again with each refresh.
     Registered {
@@ -292,7 +293,7 @@ pub enum Event {
         state: SubscriptionStatus,
         /// What the body is; empty without a body.
         content_type: String,
-        /// The body; read it by its content type.
+        /// The body; the readers are in [`crate::event`].
         body: Vec<u8>,
     },
     /// A subscription failed or ended.

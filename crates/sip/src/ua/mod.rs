@@ -21,7 +21,9 @@ mod offer_answer;
 mod outbound;
 mod outside;
 mod own_dialog;
+mod pick_up;
 mod prack;
+mod publication;
 mod redirect;
 mod referred;
 mod register;
@@ -29,7 +31,9 @@ mod related;
 mod reliable;
 mod reoffer;
 mod replaces;
+mod report;
 mod session_timer;
+mod subscription;
 mod transfer;
 mod update;
 
@@ -41,7 +45,9 @@ pub use event::{
     AccountId, CallId, Cause, Event, Misuse, PublicationId, RequestId, SubscriptionId,
     SubscriptionStatus, TransferId,
 };
+pub use publication::MAX_PUBLICATIONS;
 pub use redirect::Diverted;
+pub use subscription::MAX_SUBSCRIPTIONS;
 pub use transfer::MAX_TRANSFERS;
 
 use crate::endpoint::Output;
@@ -82,6 +88,8 @@ pub struct UserAgent {
     transfers: Slab<transfer::Transfer>,
     /// Transfers that wait for an open offer.
     waiting: Vec<TransferId>,
+    subscriptions: Slab<subscription::Subscription>,
+    publications: Slab<publication::Publication>,
     /// The same as `by_dialog`, for dialogs that no call made.
     by_usage: BTreeMap<u64, own_dialog::Usage>,
     /// The Info-Packages that the owner knows.
@@ -117,6 +125,10 @@ pub enum Alarm {
     Forget,
     /// A transfer has had its time.
     Transfer(u32),
+    /// A subscription is to be refreshed or tried again, or nothing was heard of it.
+    Subscription(u32),
+    /// A publication is to be refreshed or tried again.
+    Publication(u32),
 }
 
 impl UserAgent {
@@ -138,6 +150,8 @@ impl UserAgent {
             by_dialog: BTreeMap::new(),
             transfers: Slab::default(),
             waiting: Vec::new(),
+            subscriptions: Slab::default(),
+            publications: Slab::default(),
             by_usage: BTreeMap::new(),
             info_packages: Vec::new(),
             arrived: BTreeMap::new(),
@@ -187,6 +201,8 @@ impl UserAgent {
             + self.outbound.len()
             + self.by_dialog.len()
             + self.transfers.len()
+            + self.subscriptions.len()
+            + self.publications.len()
             + self.by_usage.len()
     }
 
@@ -203,6 +219,12 @@ impl UserAgent {
             Alarm::Reoffer(serial) => self.on_reoffer_alarm(now, tx, CallId(token), serial),
             Alarm::Forget => self.let_go(now, tx, CallId(token)),
             Alarm::Transfer(serial) => self.on_transfer_alarm(now, tx, TransferId(token), serial),
+            Alarm::Subscription(serial) => {
+                self.on_subscription_alarm(now, tx, SubscriptionId(token), serial);
+            }
+            Alarm::Publication(serial) => {
+                self.on_publication_alarm(now, tx, PublicationId(token), serial);
+            }
         }
     }
 

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use super::account::contact_uri;
 use super::challenge::authorise;
 use super::draft::{Contact, Departure, Draft, readable};
-use super::event::{AccountId, CallId, Cause, Misuse, RequestId, TransferId};
+use super::event::{
+    AccountId, CallId, Cause, Misuse, PublicationId, RequestId, SubscriptionId, TransferId,
+};
 use super::{MAX_REQUESTS, UserAgent};
 use crate::auth::Asker;
 use crate::endpoint::Failure;
@@ -63,6 +65,8 @@ pub(super) enum Purpose {
     Refer(TransferId),
     /// Reports about a transfer that was asked of us.
     Notify(TransferId),
+    Subscribe(SubscriptionId),
+    Publish(PublicationId),
 }
 
 /// How a request ended.
@@ -169,7 +173,11 @@ impl UserAgent {
             | Purpose::Prack(call) => Some(call),
             Purpose::Asked(call) => call,
             Purpose::Refer(transfer) | Purpose::Notify(transfer) => self.call_of_transfer(transfer),
-            Purpose::Register(_) | Purpose::Invite(_) | Purpose::ByeFork => None,
+            Purpose::Register(_)
+            | Purpose::Invite(_)
+            | Purpose::ByeFork
+            | Purpose::Subscribe(_)
+            | Purpose::Publish(_) => None,
         };
         let direct = call.and_then(|c| self.call_of(c)).is_some_and(|c| c.direct)
             || self.own_dialog(purpose).is_some_and(|own| own.direct);
@@ -434,6 +442,8 @@ impl UserAgent {
             Purpose::Asked(call) => self.on_asked_done(tx, RequestId(id.as_u64()), call, &outcome),
             Purpose::Refer(transfer) => self.on_refer_done(now, tx, transfer, &outcome),
             Purpose::Notify(transfer) => self.on_notify_done(now, tx, transfer, &outcome),
+            Purpose::Subscribe(id) => self.on_subscribe_done(now, tx, id, &outbound, &outcome),
+            Purpose::Publish(id) => self.on_publish_done(now, tx, id, &outcome),
             Purpose::Ack(..) | Purpose::ByeFork => {}
         }
     }

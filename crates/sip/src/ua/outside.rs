@@ -59,6 +59,11 @@ impl UserAgent {
                     tx.respond(now, server, &Reply::new(code));
                 }
             }
+            Method::Notify => {
+                if let Err(code) = self.on_unsolicited(now, tx, server, &packet, account) {
+                    tx.respond(now, server, &Reply::new(code));
+                }
+            }
             _ => {
                 tx.respond(now, server, &Reply::new(StatusCode(200)));
                 let (_, from) = answer::address_of(&packet, HeaderName::From);
@@ -87,7 +92,8 @@ impl UserAgent {
     ) -> Result<(), StatusCode> {
         let tagged = call::tag_of(packet, HeaderName::To).is_some();
         match method {
-            Method::Invite | Method::Options | Method::Message | Method::Refer if !tagged => {}
+            Method::Invite | Method::Options | Method::Message if !tagged => {}
+            Method::Refer | Method::Notify if !tagged => {}
             Method::Extension => return Err(StatusCode(501)),
             Method::Info
             | Method::Bye

@@ -6,7 +6,8 @@ use super::call::{dialog_key, tag_of};
 use super::dialog::Dialog;
 use super::event::{AccountId, SubscriptionId, TransferId};
 use super::outbound::Purpose;
-use super::transfer::{Path, Role, event_of};
+use super::report::event_of;
+use super::transfer::{Path, Role};
 use crate::flow::Flow;
 use crate::header::HeaderName;
 use crate::message::{Method, StatusCode};
@@ -119,14 +120,17 @@ impl UserAgent {
                 Path::Own(own) => Some(own),
                 Path::Call(_) => None,
             },
+            Purpose::Subscribe(id) => self.subscription_of(id).map(|s| &s.own),
             _ => None,
         }
     }
 
     /// The next number of a dialog, for another try of a request that is no part of a call's session.
     pub(super) fn usage_cseq(&mut self, purpose: Purpose) -> Option<u32> {
-        let (Purpose::Refer(id) | Purpose::Notify(id)) = purpose else {
-            return None;
+        let id = match purpose {
+            Purpose::Refer(id) | Purpose::Notify(id) => id,
+            Purpose::Subscribe(id) => return self.subscription_mut(id)?.own.next_cseq(),
+            _ => return None,
         };
         let call = self.call_of_transfer(id);
         let number = match call {
@@ -154,10 +158,10 @@ impl UserAgent {
         let usage = *self.by_usage.get(&dialog_key(tx, call_id, tag))?;
         let own = match usage {
             Usage::Transfer(id) => match &self.transfer_of(id)?.path {
-                Path::Own(own) => Some(own),
+                Path::Own(own) => Some(&**own),
                 Path::Call(_) => None,
             },
-            Usage::Subscription(_) => None,
+            Usage::Subscription(id) => self.subscription_of(id).map(|s| &s.own),
         };
         own.is_some_and(|own| own.is(call_id, tag)).then_some(usage)
     }
@@ -173,7 +177,7 @@ impl UserAgent {
     ) -> Result<(), StatusCode> {
         match usage {
             Usage::Transfer(id) => self.in_transfer(now, tx, server, id, (packet, source)),
-            Usage::Subscription(_) => Err(StatusCode(481)),
+            Usage::Subscription(id) => self.in_subscription(now, tx, server, id, (packet, source)),
         }
     }
 
