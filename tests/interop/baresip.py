@@ -32,7 +32,7 @@ snd_path {recordings}
 ctrl_tcp_listen {address}:{control}
 """
 CODECS = {"pcmu": "PCMU/8000", "pcma": "PCMA/8000", "g722": "G722/16000/1", "gsm": "GSM/8000/1", "opus": "opus/48000/2"}
-MODULES = ["g711.so", "g722.so", "gsm.so", "opus.so", "aubridge.so", "aufile.so", "sndfile.so"]
+MODULES = ["g711.so", "g722.so", "gsm.so", "opus.so", "aubridge.so", "aufile.so", "sndfile.so", "srtp.so", "dtls_srtp.so", "stun.so", "ice.so"]
 TEMPORARY = ["uuid.so", "account.so"]
 APPLICATIONS = ["menu.so", "ctrl_tcp.so", "debug_cmd.so"]
 
@@ -49,10 +49,12 @@ class Baresip:
 
     kind = "baresip"
 
-    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, codecs=("pcmu", "pcma")):
+    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, options=(), config=(),
+                 codecs=("pcmu", "pcma")):
         self.world, self.host, self.server, self.user, self.password = world, host, server, user, password
         self.codecs = codecs
         self.transport, self.answers, self.name = transport, answers, name or f"baresip-{user}"
+        self.options, self.config = options, config  # more parameters of the account, more lines of the configuration
         self.address = HOSTS[host]
         self.directory = os.path.join(world.dir, self.name)
         self.played = wav.voice(seed, 30)
@@ -69,12 +71,12 @@ class Baresip:
                                recordings=os.path.join(self.directory, "recordings"))]
         for directive, names in (("module", MODULES), ("module_tmp", TEMPORARY), ("module_app", APPLICATIONS)):
             lines += [f"{directive} {n}" for n in names if os.path.exists(os.path.join(folder, n))]
-        self._write("config", "\n".join(lines) + "\n")
+        self._write("config", "\n".join([*lines, *self.config]) + "\n")
         via = "" if self.transport == "udp" else f";transport={self.transport}"
         proxy = f"sip:{self.server.address}:{self.server.port}{via}"
         self._write("accounts", f"<sip:{self.user}@{self.server.domain}{via}>;auth_user={self.user};auth_pass={self.password};"
                                 f'outbound="{proxy}";answermode={"auto" if self.answers else "manual"};regint=600;'
-                                f"audio_codecs={','.join(CODECS[c] for c in self.codecs)}\n")
+                                f"audio_codecs={','.join(CODECS[c] for c in self.codecs)}" + "".join(f";{o}" for o in self.options) + "\n")
         self._write("contacts", "")
         self.process = self.world.spawn(self.name, self.host, ["baresip", "-4", "-s", "-f", self.directory])
         self.process.wait_text(r"registered successfully|200 OK \(|All \d+ useragents? registered")

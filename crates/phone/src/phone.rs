@@ -19,6 +19,7 @@ use crate::call_media::{CallMedia, Order};
 use crate::event::{CallNumber, EventSink};
 use crate::line::{Command, Line, Numbers};
 use crate::negotiation::{Negotiation, capabilities};
+use crate::secure::{Srtp, local_srtp};
 use crate::sound::Sound;
 
 /// Ports tried before giving up on one that is free for datagrams and streams alike.
@@ -49,6 +50,8 @@ pub struct Settings {
     pub codecs: Vec<CodecKind>,
     /// Send next to nothing while nothing is said, where the codec and the other side allow it.
     pub suppress_silence: bool,
+    /// Whether sound is encrypted.
+    pub srtp: Srtp,
     /// What User-Agent and Server say.
     pub product: String,
     /// Receives a copy of every SIP message.
@@ -75,6 +78,7 @@ impl Settings {
             port: None,
             codecs: Settings::CODECS.to_vec(),
             suppress_silence: false,
+            srtp: Srtp::Off,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
         }
@@ -129,6 +133,7 @@ pub struct Phone {
     address: SocketAddr,
     codecs: Vec<CodecKind>,
     suppress_silence: bool,
+    srtp: Srtp,
 }
 
 impl Phone {
@@ -166,6 +171,7 @@ impl Phone {
             let endpoint = Endpoint::new(
                 Config {
                     shard: 0,
+                    shards: 1,
                     seed: random()?,
                     product: settings.product.clone(),
                 },
@@ -180,6 +186,7 @@ impl Phone {
                         address: local,
                         codecs: settings.codecs,
                         suppress_silence: settings.suppress_silence,
+                        srtp: settings.srtp,
                     });
                 }
                 // Somebody else took the port between our look and our bind.
@@ -300,6 +307,7 @@ impl Phone {
         let local = SocketAddr::new(self.address.ip(), ports.port);
         let seed = random().map_err(|_| CallError::Ended)?;
         let seed = u64::from_le_bytes(seed);
+        let srtp = local_srtp(self.srtp).map_err(|_| CallError::Ended)?;
         let open = Order::Open {
             call,
             ports,
@@ -308,12 +316,8 @@ impl Phone {
         let given = self.media.orders().give(open);
         given.map_err(|_| CallError::Ended)?;
         let suppress = self.suppress_silence;
-        Ok(Box::new(Negotiation::new(
-            local,
-            &self.codecs,
-            suppress,
-            seed,
-        )))
+        let negotiation = Negotiation::new(local, &self.codecs, suppress, seed);
+        Ok(Box::new(negotiation.protected(srtp)))
     }
 
     fn post(&self, command: Command) -> bool {

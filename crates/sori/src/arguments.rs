@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source};
+use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source, Srtp};
 
 use crate::exit::{Exit, Failure};
 use crate::{codec, password, trace};
@@ -56,6 +56,21 @@ pub struct Voice {
     /// Send next to nothing while nothing is said, where the other side agrees
     #[arg(long)]
     pub suppress_silence: bool,
+}
+
+/// How sound travels.
+#[derive(Debug, Args)]
+pub struct Passage {
+    /// Encrypt the sound: off, optional (where the other side can), or required
+    #[arg(long, value_name = "HOW", value_parser = Srtp::from_str, default_value = "off")]
+    pub srtp: Srtp,
+}
+
+impl Passage {
+    /// Writes it into the settings of a phone.
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.srtp = self.srtp;
+    }
 }
 
 impl Line {
