@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod comfort_noise;
 pub mod dtmf;
+pub mod ice;
 pub mod jitter;
 pub mod pace;
 pub mod playout;
