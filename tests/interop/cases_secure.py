@@ -1,10 +1,15 @@
 """Encrypted calls and calls through address translators: both directions, with sound compared."""
+import os
+import subprocess
+import sys
 import time
 
 from cases import case, server
 from cases_calls import PHONES, TALK, check_sound, check_statistics
 from sori import REFUSED, TALKED
-from world import check
+from world import HOSTS, check
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def phone(world, kind, host, served, user, seed, answers, wishes):
@@ -90,3 +95,109 @@ def refused(world):
     error = caller.process.wait_event("error")
     check(error["status"] == 488, f"the status was {error['status']}, not 488")
     check(caller.process.wait(10) == REFUSED, "the exit code does not say: refused")
+
+
+# DTLS-SRTP: baresip is the only peer of these that has it.
+DTLS = {"security": "dtls"}
+
+
+def by_handshake(kind):
+    return {"sori": {"args": ["--srtp", "dtls"]}, "baresip": {"options": ["mediaenc=dtls_srtp"], "config": ["rtcp_mux yes"]}}[kind]
+
+
+def agreed_suite(each):
+    suite = each.process.wait_event("secured", 5)["suite"]
+    check(suite in ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"), f"{each.name}: {suite}")
+
+
+for _caller, _callee in (("sori", "sori"), ("sori", "baresip"), ("baresip", "sori")):
+    case(f"dtls-{_caller}-{_callee}", needs_sori=True)(
+        lambda world, caller=_caller, callee=_callee: talk(world, caller, by_handshake(caller), callee, by_handshake(callee), DTLS,
+                                                           agreed_suite))
+
+
+@case("dtls-offer-is-taken-by-a-phone-with-srtp", needs_sori=True)
+def taken(world):
+    """Whoever wishes encryption at all takes a handshake too."""
+    talk(world, "baresip", by_handshake("baresip"), "sori", secured("optional")["sori"], DTLS, agreed_suite)
+
+
+# ICE without translators: the peers' own agents.
+def with_ice(kind):
+    return {"sori": {"args": ["--ice"]}, "pjsua2": {"options": ["--ice"]}, "baresip": {"options": ["medianat=ice"]}}[kind]
+
+
+def found(each):
+    path = each.process.wait_event("path", 5)
+    check(path["kind"] in ("host", "prflx"), f"{each.name} found a way of kind {path['kind']} on a network without translators")
+
+
+for _peer in ("pjsua2", "baresip", "sori"):
+    for _caller, _callee in sorted({("sori", _peer), (_peer, "sori")}):
+        case(f"ice-{_caller}-{_callee}", needs_sori=True)(
+            lambda world, caller=_caller, callee=_callee: talk(world, caller, with_ice(caller), callee, with_ice(callee), {}, found))
+
+for _peer in ("pjsua2", "baresip"):
+    case(f"ice-sori-{_peer}-without", needs_sori=True)(
+        lambda world, peer=_peer: talk(world, "sori", with_ice("sori"), peer, {}, PLAIN))
+
+
+def hide(world, host):
+    """Puts a host behind an address translator that shows the host's old address and lets in only what was asked for."""
+    inside, router = "192.168.7.2", f"nat-{host}"
+    link = subprocess.run(["ip", "-n", host, "-o", "link", "show", "eth0"], capture_output=True, text=True, check=True).stdout
+    check(link, f"{host} has no link")
+    subprocess.run(["ip", "netns", "add", router], check=True)
+    subprocess.run(["ip", "-n", host, "link", "set", "eth0", "netns", router], check=True)
+    world._ip(["link add inside type veth peer name eth0 netns " + host, "addr add 192.168.7.1/24 dev inside", "link set inside up",
+               "link set lo up", f"addr add {HOSTS[host]}/24 dev eth0", "link set eth0 up"], router)
+    world._ip([f"addr add {inside}/24 dev eth0", "link set eth0 up", "route add default via 192.168.7.1"], host)
+    rules = ("table ip nat { chain out { type nat hook postrouting priority 100; oifname eth0 masquerade; } }\n"
+             "table ip filter { chain through { type filter hook forward priority 0; policy drop; iifname inside accept; "
+             "ct state established,related accept; } }\n")
+    enter = ["nsenter", f"--net=/run/netns/{router}", "--"]
+    subprocess.run([*enter, "nft", "-f", "-"], input=rules, text=True, check=True)
+    subprocess.run([*enter, "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
+
+
+def stun_server(world):
+    server = world.spawn("stun", "carol", [sys.executable, os.path.join(HERE, "stun_server.py"), HOSTS["carol"], "3478"])
+    server.wait_text("listening")
+    return ["--stun", f"{HOSTS['carol']}:3478"]
+
+
+def behind(caller_args, callee_kind, callee_wishes, path=None):
+    def run(world):
+        hide(world, "alice")
+        stun = stun_server(world)
+        talk(world, "sori", {"args": [*stun, *caller_args]}, callee_kind, callee_wishes, {}, path)
+    return run
+
+
+def found_behind(each):
+    path = each.process.wait_event("path", 5)
+    if each.user == "bob":
+        check(path["remote_rtp"].startswith(HOSTS["alice"]), f"{each.name} sends to {path['remote_rtp']}, not to the translator")
+    else:
+        check(path["remote_rtp"].startswith(HOSTS["bob"]), f"{each.name} sends to {path['remote_rtp']}")
+
+
+for _peer in ("sori", "pjsua2", "baresip"):
+    case(f"ice-sori-behind-nat-{_peer}", needs_sori=True, servers=("sori",))(behind(["--ice"], _peer, with_ice(_peer), found_behind))
+case("ice-sori-behind-nat-sori-dtls", needs_sori=True, servers=("sori",))(
+    behind(["--ice", "--srtp", "dtls"], "sori", {"args": ["--ice", "--srtp", "dtls"]}, found_behind))
+case("stun-sori-behind-nat-pjsua2", needs_sori=True, servers=("sori",))(behind([], "pjsua2", {}))
+
+
+@case("stun-a-silent-server-does-not-stop-the-call", needs_sori=True)
+def silent_stun(world):
+    served = server(world, ("alice", "bob"))
+    callee = phone(world, "sori", "bob", served, "bob", 2, True, {})
+    caller = phone(world, "sori", "alice", served, "alice", 1, False, {"args": ["--stun", f"{HOSTS['carol']}:3478"]})
+    start(callee)
+    dial(caller, served.uri("bob"))
+    notice = caller.process.wait_event("notice")
+    check("STUN server" in notice["message"], f"the notice says: {notice['message']}")
+    caller.wait_established()
+    caller.hangup()
+    check(caller.process.wait(10) == TALKED, "the call did not end well")

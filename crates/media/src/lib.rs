@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod comfort_noise;
+pub mod dtls;
 pub mod dtmf;
 pub mod ice;
 pub mod jitter;

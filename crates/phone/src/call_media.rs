@@ -11,6 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use media::Time;
+use media::dtls::Identity;
+use media::ice::Setup;
 use media::session::{Config, Statistics};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -18,6 +20,7 @@ use net::PortPair;
 use sip::ua::Cause;
 
 use crate::event::{CallNumber, Event, EventSink};
+use crate::passage::{Passage, Terms};
 use crate::sound::Sound;
 use crate::stream::Stream;
 
@@ -33,12 +36,17 @@ pub(crate) enum Order {
     Open {
         call: CallNumber,
         ports: PortPair,
+        /// Our certificate, where calls may be encrypted.
+        identity: Option<Identity>,
+        /// What our description says of ICE.
+        ice: Option<Setup>,
         sound: Box<Sound>,
     },
     /// Offer and answer are settled.
     Configure {
         call: CallNumber,
         config: Box<Config>,
+        terms: Box<Terms>,
     },
     /// The call is answered.
     Talk { call: CallNumber },
@@ -197,9 +205,22 @@ impl Worker {
             };
             let now = self.start.elapsed();
             match order {
-                Order::Open { call, ports, sound } => self.open(call, ports, *sound),
-                Order::Configure { call, config } => {
-                    self.with(call, |stream| stream.configure(*config, now));
+                Order::Open {
+                    call,
+                    ports,
+                    identity,
+                    ice,
+                    sound,
+                } => {
+                    let passage = Passage::new(identity, ice, self.start);
+                    self.open(call, ports, passage, *sound);
+                }
+                Order::Configure {
+                    call,
+                    config,
+                    terms,
+                } => {
+                    self.with(call, |stream| stream.configure(*config, *terms, now));
                 }
                 Order::Talk { call } => self.with(call, |stream| stream.talk(now)),
                 Order::Press { call, keys } => self.with(call, |stream| stream.press(&keys)),
@@ -209,10 +230,10 @@ impl Worker {
         }
     }
 
-    fn open(&mut self, call: CallNumber, ports: PortPair, sound: Sound) {
+    fn open(&mut self, call: CallNumber, ports: PortPair, passage: Passage, sound: Sound) {
         match sockets(self.poll.registry(), call, ports) {
             Ok((rtp, rtcp)) => {
-                let stream = Stream::new(call, rtp, rtcp, sound, self.events.clone());
+                let stream = Stream::new(call, rtp, rtcp, passage, sound, self.events.clone());
                 self.streams.insert(place(call), stream);
             }
             Err(error) => (self.events)(Event::SoundTrouble {

@@ -92,6 +92,29 @@ pub enum Event {
         /// How it travels now.
         agreed: Agreed,
     },
+    /// ICE found the way of the sound (RFC 8445).
+    PathFound {
+        /// The call.
+        call: CallNumber,
+        /// Where sound goes now.
+        remote: SocketAddr,
+        /// How that address came to be known: `host`, `srflx`, `prflx` or `relay`.
+        kind: &'static str,
+    },
+    /// A DTLS handshake gave the keys; sound flows from now on.
+    Secured {
+        /// The call.
+        call: CallNumber,
+        /// How it is protected.
+        suite: &'static str,
+    },
+    /// Something worth knowing about the way of the sound; the call goes on.
+    Notice {
+        /// The call.
+        call: CallNumber,
+        /// What, for a person.
+        message: String,
+    },
     /// The peer pressed a key.
     Dtmf {
         /// The call.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use media::codec::CodecKind;
-use net::{NetConfig, NetError, Network, PortPair, RtpPorts, Tap};
+use net::{NetConfig, NetError, Network, Tap};
 use sip::auth::Secret;
 use sip::endpoint::{Config, Endpoint};
 use sip::flow::Transport;
@@ -17,17 +17,17 @@ use sip::ua;
 use crate::address::{Name, Server};
 use crate::call_media::{CallMedia, Order};
 use crate::event::{CallNumber, EventSink};
+use crate::gather::StunServer;
 use crate::line::{Command, Line, Numbers};
 use crate::negotiation::{Negotiation, capabilities};
-use crate::secure::{Srtp, local_srtp};
+use crate::opening::Opening;
+use crate::secure::Srtp;
 use crate::sound::Sound;
 
 /// Ports tried before giving up on one that is free for datagrams and streams alike.
 const PORTS_TRIED: usize = 32;
 /// How long the system may take to look up our server when choosing our own address.
 const LOOK_UP: Duration = Duration::from_secs(3);
-/// Media ports, below those that the system gives out by itself.
-const MEDIA_PORTS: std::ops::RangeInclusive<u16> = 16_384..=32_767;
 /// How often a connection to the server is kept open (RFC 5626 §3.5.1).
 const KEEP_ALIVE: Duration = Duration::from_secs(90);
 
@@ -50,6 +50,10 @@ pub struct Settings {
     pub codecs: Vec<CodecKind>,
     /// Whether sound is encrypted.
     pub srtp: Srtp,
+    /// Whether calls look for a way through address translators (ICE, RFC 8445), where the other side does too.
+    pub ice: bool,
+    /// Who tells us the public addresses of our media ports (STUN, RFC 8489).
+    pub stun: Option<StunServer>,
     /// What User-Agent and Server say.
     pub product: String,
     /// Receives a copy of every SIP message.
@@ -68,6 +72,8 @@ impl Settings {
             port: None,
             codecs: CodecKind::ALL.to_vec(),
             srtp: Srtp::Off,
+            ice: false,
+            stun: None,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
         }
@@ -120,8 +126,7 @@ pub struct Phone {
     media: CallMedia,
     numbers: Numbers,
     address: SocketAddr,
-    codecs: Vec<CodecKind>,
-    srtp: Srtp,
+    opening: Opening,
 }
 
 impl Phone {
@@ -139,6 +144,7 @@ impl Phone {
             settings.nearest(),
             settings.server.as_ref().and_then(|s| s.port),
         )?;
+        let opening = Opening::new(&settings, address, events.clone(), look_up)?;
         let media = CallMedia::start(events.clone()).map_err(PhoneError::System)?;
         let numbers = Numbers::default();
         let mut tried = 0;
@@ -171,8 +177,7 @@ impl Phone {
                         media,
                         numbers,
                         address: local,
-                        codecs: settings.codecs,
-                        srtp: settings.srtp,
+                        opening,
                     });
                 }
                 // Somebody else took the port between our look and our bind.
@@ -205,10 +210,10 @@ impl Phone {
     /// Calls a SIP URI. How it goes is told by events.
     ///
     /// # Errors
-    /// [`CallError`] when there is no port for the sound.
+    /// [`CallError`] when there is no port for the sound. With a STUN server it waits for its answer, at most 2.5 s.
     pub fn call(&self, target: &str, sound: Sound) -> Result<CallNumber, CallError> {
         let number = self.numbers.next();
-        let negotiation = self.open(number, sound)?;
+        let negotiation = self.open(number, true, sound)?;
         let posted = self.post(Command::Call {
             number,
             target: target.to_owned(),
@@ -231,7 +236,7 @@ impl Phone {
     /// # Errors
     /// [`CallError`] when there is no port for the sound; the call still waits for an answer.
     pub fn answer(&self, call: CallNumber, sound: Sound) -> Result<(), CallError> {
-        let negotiation = self.open(call, sound)?;
+        let negotiation = self.open(call, false, sound)?;
         self.post(Command::Answer {
             number: call,
             negotiation,
@@ -286,23 +291,16 @@ impl Phone {
     }
 
     /// Finds ports for the sound of a call and hands them to the sound thread.
-    fn open(&self, call: CallNumber, sound: Sound) -> Result<Box<Negotiation>, CallError> {
-        let ports: PortPair = RtpPorts::new(MEDIA_PORTS)
-            .allocate(self.address.ip())
-            .map_err(CallError::Ports)?;
-        let local = SocketAddr::new(self.address.ip(), ports.port);
-        let seed = random().map_err(|_| CallError::Ended)?;
-        let seed = u64::from_le_bytes(seed);
-        let srtp = local_srtp(self.srtp).map_err(|_| CallError::Ended)?;
-        let open = Order::Open {
-            call,
-            ports,
-            sound: Box::new(sound),
-        };
-        let given = self.media.orders().give(open);
+    fn open(
+        &self,
+        call: CallNumber,
+        calling: bool,
+        sound: Sound,
+    ) -> Result<Box<Negotiation>, CallError> {
+        let (order, negotiation) = self.opening.open(call, calling, sound)?;
+        let given = self.media.orders().give(order);
         given.map_err(|_| CallError::Ended)?;
-        let negotiation = Negotiation::new(local, &self.codecs, seed);
-        Ok(Box::new(negotiation.protected(srtp)))
+        Ok(negotiation)
     }
 
     fn post(&self, command: Command) -> bool {
@@ -325,6 +323,10 @@ pub enum PhoneError {
     Account(String),
     /// The network cannot be used.
     Network(NetError),
+    /// There is no certificate to encrypt with.
+    Certificate(String),
+    /// The STUN server of this name has no address that can be reached from here.
+    Stun(String),
     /// The system refused something.
     System(io::Error),
 }
@@ -334,6 +336,13 @@ impl fmt::Display for PhoneError {
         match self {
             PhoneError::Account(why) => write!(f, "the account cannot be used: {why}"),
             PhoneError::Network(error) => error.fmt(f),
+            PhoneError::Certificate(why) => write!(f, "no certificate can be made: {why}"),
+            PhoneError::Stun(host) => {
+                write!(
+                    f,
+                    "the STUN server {host} has no address that can be reached from here"
+                )
+            }
             PhoneError::System(error) => write!(f, "the system refuses: {error}"),
         }
     }

@@ -10,6 +10,7 @@ use media::session::{Config, MediaEvent, MediaSession, Statistics};
 use mio::net::UdpSocket;
 
 use crate::event::{CallNumber, Event, EventSink};
+use crate::passage::{News, Passage, Terms};
 use crate::sound::{Recorder, Sound, SoundError, Source};
 
 /// Datagrams read from one socket before the others have their turn.
@@ -29,6 +30,7 @@ pub(crate) struct Stream {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     session: Option<MediaSession>,
+    passage: Passage,
     source: Source,
     recorder: Option<Recorder>,
     /// The call stands: the source plays and keys are pressed.
@@ -46,6 +48,7 @@ impl Stream {
         call: CallNumber,
         rtp: UdpSocket,
         rtcp: UdpSocket,
+        passage: Passage,
         sound: Sound,
         events: EventSink,
     ) -> Stream {
@@ -54,6 +57,7 @@ impl Stream {
             rtp,
             rtcp,
             session: None,
+            passage,
             source: sound.source,
             recorder: sound.recorder,
             talking: false,
@@ -71,11 +75,17 @@ impl Stream {
     }
 
     /// Begins the stream, or goes on with what a later offer and answer settled.
-    pub(crate) fn configure(&mut self, config: Config, now: Time) {
+    pub(crate) fn configure(&mut self, mut config: Config, terms: Terms, now: Time) {
+        if let Some(keys) = self.passage.keys(&terms) {
+            config.protection = keys;
+        }
         match &mut self.session {
             Some(session) => session.reconfigure(config, now),
             None => self.session = Some(MediaSession::new(config, now)),
         }
+        let news = self.passage.agree(now, terms);
+        self.spread(news);
+        self.travel(now);
     }
 
     /// The call is answered.
@@ -110,6 +120,10 @@ impl Stream {
                     Err(_) => continue,
                 };
                 let bytes = buffer.get(..length).unwrap_or_default();
+                let component = if is_rtp { 1 } else { 2 };
+                if self.passage.handle(now, component, from, bytes) {
+                    continue;
+                }
                 // What comes before the description says what it is, nobody waits for.
                 let Some(session) = &mut self.session else {
                     continue;
@@ -121,6 +135,7 @@ impl Stream {
                 }
             }
         }
+        self.travel(now);
         self.tell();
         more
     }
@@ -128,7 +143,9 @@ impl Stream {
     /// When [`Stream::run`] has something to do.
     pub(crate) fn due(&self) -> Option<Time> {
         let session = self.session.as_ref()?;
-        Some(session.next_frame_due().min(session.next_rtcp_due()))
+        let sound = session.next_frame_due().min(session.next_rtcp_due());
+        let passage = self.passage.due(session);
+        Some(passage.map_or(sound, |due| due.min(sound)))
     }
 
     /// Does what is due: frames and reports.
@@ -141,6 +158,7 @@ impl Stream {
             self.press_next(now);
             self.frame(now);
         }
+        self.travel(now);
         let Some(session) = &mut self.session else {
             return;
         };
@@ -150,6 +168,52 @@ impl Stream {
             self.send_report();
         }
         self.tell();
+    }
+
+    /// Lets ICE and DTLS do what is due.
+    fn travel(&mut self, now: Time) {
+        let (rtp, rtcp) = (&self.rtp, &self.rtcp);
+        let send = |component: u8, to, bytes: &[u8]| {
+            let socket = if component == 1 { rtp } else { rtcp };
+            // What the system cannot take now is lost on the way, and sent again.
+            let _ = socket.send_to(bytes, to);
+        };
+        let news = match &mut self.session {
+            Some(session) => self.passage.run(now, session, send),
+            None => {
+                self.passage.answer_early(send);
+                Vec::new()
+            }
+        };
+        self.spread(news);
+    }
+
+    fn spread(&self, news: impl IntoIterator<Item = News>) {
+        let call = self.call;
+        for news in news {
+            (self.events)(match news {
+                News::Found { remote, kind } => Event::PathFound {
+                    call,
+                    remote,
+                    kind: kind.name(),
+                },
+                News::NoWay => Event::Notice {
+                    call,
+                    message: "ICE found no way: sound goes where the description says".to_owned(),
+                },
+                News::Closed => Event::SoundTrouble {
+                    call,
+                    message: "the other side does not answer any more: no sound is sent".to_owned(),
+                    file: false,
+                },
+                News::Secured(suite) => Event::Secured { call, suite },
+                News::Insecure(message) => Event::SoundTrouble {
+                    call,
+                    message: format!("no sound: {message}"),
+                    file: false,
+                },
+            });
+        }
     }
 
     /// Says goodbye to the peer and yields the numbers.

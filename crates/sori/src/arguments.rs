@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source, Srtp};
+use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source, Srtp, StunServer};
 
 use crate::exit::{Exit, Failure};
 use crate::{password, trace};
@@ -58,15 +58,23 @@ pub struct Voice {
 /// How sound travels.
 #[derive(Debug, Args)]
 pub struct Passage {
-    /// Encrypt the sound: off, optional (where the other side can), or required
+    /// Encrypt the sound: off, optional (where the other side can), required, or dtls (keys from a handshake)
     #[arg(long, value_name = "HOW", value_parser = Srtp::from_str, default_value = "off")]
     pub srtp: Srtp,
+    /// Look for a way through address translators (ICE), where the other side does too
+    #[arg(long)]
+    pub ice: bool,
+    /// Learn the public address of the sound from this STUN server [default port: 3478]
+    #[arg(long, value_name = "HOST:PORT", value_parser = StunServer::from_str)]
+    pub stun: Option<StunServer>,
 }
 
 impl Passage {
     /// Writes it into the settings of a phone.
     pub fn apply(&self, settings: &mut Settings) {
         settings.srtp = self.srtp;
+        settings.ice = self.ice;
+        settings.stun.clone_from(&self.stun);
     }
 }
 

@@ -152,6 +152,9 @@ fn text(event: &Event) -> Option<String> {
             (false, _) => "on hold".to_owned(),
             (true, false) => "the other side only listens".to_owned(),
         },
+        Event::PathFound { remote, kind, .. } => format!("sound goes to {remote} ({kind})"),
+        Event::Secured { suite, .. } => format!("encrypted with {suite}"),
+        Event::Notice { message, .. } => message.clone(),
         Event::Dtmf { digit, .. } => format!("key {digit}"),
         Event::Silent {
             heard_before: false,

@@ -21,9 +21,12 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
   ringing              status (180), reason
   progress             status (181 to 199), reason
   early_media          sound before the answer: codec, sample_rate, ptime_ms, local_rtp,
-                       remote_rtp?, sends, receives, dtmf, security (none, sdes), suite?
+                       remote_rtp?, sends, receives, dtmf, security (none, sdes, dtls), suite?
   established          peer, call_id?, transport, and all of early_media
   media_changed        hold, resume or another address: all of early_media
+  path                 ICE found the way of the sound: remote_rtp, kind (host, srflx, prflx, relay)
+  secured              the handshake of DTLS gave the keys: suite
+  notice               message: worth knowing about the way of the sound, nothing is wrong
   dtmf                 digit, duration_ms
   silence              heard_before: no sound has come for five seconds
   sound                sound comes again
@@ -173,6 +176,16 @@ fn of_sound(event: &Event) -> Object {
         Event::MediaChanged { call, agreed } => {
             with_agreed(named("media_changed").number("call", call.as_u64()), agreed)
         }
+        Event::PathFound { call, remote, kind } => named("path")
+            .number("call", call.as_u64())
+            .text("remote_rtp", &remote.to_string())
+            .text("kind", kind),
+        Event::Secured { call, suite } => named("secured")
+            .number("call", call.as_u64())
+            .text("suite", suite),
+        Event::Notice { call, message } => named("notice")
+            .number("call", call.as_u64())
+            .text("message", message),
         Event::Dtmf {
             call,
             digit,

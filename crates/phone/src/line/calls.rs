@@ -153,6 +153,7 @@ impl Line {
         self.order(Order::Configure {
             call: number,
             config: Box::new(plan.config),
+            terms: Box::new(plan.terms),
         });
         let agreed = plan.agreed;
         match how {
