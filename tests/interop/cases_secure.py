@@ -33,8 +33,9 @@ def dial(each, uri):
         each.dial(uri)
 
 
-def talk(world, caller_kind, caller_wishes, callee_kind, callee_wishes, expected, path=None):
-    """A call whose sound is compared; `expected` is what our events must say, `path` checks what they say about the way."""
+def talk(world, caller_kind, caller_wishes, callee_kind, callee_wishes, expected, path=None, late=0.0):
+    """A call whose sound is compared; `expected` is what our events must say, `path` checks what they say about the way.
+    The sound of a peer may come so many seconds `late`."""
     served = server(world, ("alice", "bob"))
     caller = phone(world, caller_kind, "alice", served, "alice", 1, False, caller_wishes)
     callee = phone(world, callee_kind, "bob", served, "bob", 2, True, callee_wishes)
@@ -54,11 +55,12 @@ def talk(world, caller_kind, caller_wishes, callee_kind, callee_wishes, expected
         if each.kind == "sori":
             told = {k: said.get(k) for k in expected}
             check(told == expected, f"{each.name} says {told}, not {expected}")
-            check_statistics(end, TALK)
+            if not late:
+                check_statistics(end, TALK)
             if path:
                 path(each)
-    check_sound(caller, callee, TALK - 1)
-    check_sound(callee, caller, TALK - 1)
+    check_sound(caller, callee, TALK - 1 - late)
+    check_sound(callee, caller, TALK - 1 - late)
 
 
 def secured(how):
@@ -116,7 +118,7 @@ for _caller, _callee in (("sori", "sori"), ("sori", "baresip"), ("baresip", "sor
                                                            agreed_suite))
 
 
-@case("dtls-offer-is-taken-by-a-phone-with-srtp", needs_sori=True)
+@case("dtls-offer-is-taken", needs_sori=True)
 def taken(world):
     """Whoever wishes encryption at all takes a handshake too."""
     talk(world, "baresip", by_handshake("baresip"), "sori", secured("optional")["sori"], DTLS, agreed_suite)
@@ -152,9 +154,13 @@ def hide(world, host):
     world._ip(["link add inside type veth peer name eth0 netns " + host, "addr add 192.168.7.1/24 dev inside", "link set inside up",
                "link set lo up", f"addr add {HOSTS[host]}/24 dev eth0", "link set eth0 up"], router)
     world._ip([f"addr add {inside}/24 dev eth0", "link set eth0 up", "route add default via 192.168.7.1"], host)
-    rules = ("table ip nat { chain out { type nat hook postrouting priority 100; oifname eth0 masquerade; } }\n"
-             "table ip filter { chain through { type filter hook forward priority 0; policy drop; iifname inside accept; "
-             "ct state established,related accept; } }\n")
+    rules = """table ip nat {
+  chain out { type nat hook postrouting priority 100; oifname eth0 masquerade; }
+}
+table ip filter {
+  chain through { type filter hook forward priority 0; policy drop; iifname inside accept; ct state established,related accept; }
+}
+"""
     enter = ["nsenter", f"--net=/run/netns/{router}", "--"]
     subprocess.run([*enter, "nft", "-f", "-"], input=rules, text=True, check=True)
     subprocess.run([*enter, "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
@@ -166,11 +172,11 @@ def stun_server(world):
     return ["--stun", f"{HOSTS['carol']}:3478"]
 
 
-def behind(caller_args, callee_kind, callee_wishes, path=None):
+def behind(caller_args, callee_kind, callee_wishes, path=None, late=0.0):
     def run(world):
         hide(world, "alice")
         stun = stun_server(world)
-        talk(world, "sori", {"args": [*stun, *caller_args]}, callee_kind, callee_wishes, {}, path)
+        talk(world, "sori", {"args": [*stun, *caller_args]}, callee_kind, callee_wishes, {}, path, late)
     return run
 
 
@@ -183,7 +189,9 @@ def found_behind(each):
 
 
 for _peer in ("sori", "pjsua2", "baresip"):
-    case(f"ice-sori-behind-nat-{_peer}", needs_sori=True, servers=("sori",))(behind(["--ice"], _peer, with_ice(_peer), found_behind))
+    # baresip sends nothing until its checks of the hidden address have failed.
+    case(f"ice-sori-behind-nat-{_peer}", needs_sori=True, servers=("sori",))(
+        behind(["--ice"], _peer, with_ice(_peer), found_behind, 3.0 if _peer == "baresip" else 0.0))
 case("ice-sori-behind-nat-sori-dtls", needs_sori=True, servers=("sori",))(
     behind(["--ice", "--srtp", "dtls"], "sori", {"args": ["--ice", "--srtp", "dtls"]}, found_behind))
 case("stun-sori-behind-nat-pjsua2", needs_sori=True, servers=("sori",))(behind([], "pjsua2", {}))

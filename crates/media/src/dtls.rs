@@ -28,7 +28,7 @@ const PATIENCE: Time = Time::from_secs(20);
 /// Octets of a handshake message in one datagram; room for the headers of every usual network.
 const LARGEST: usize = 1200;
 /// A flight that is not answered for so long is sent again, seven times at most.
-const REPEAT: Time = Time::from_millis(500);
+const REPEAT: Time = Time::from_millis(250);
 /// Pieces of handshake messages remembered.
 const SEEN: usize = 64;
 /// The library tells its peers apart by address; ours is always the other side of one stream, wherever that may move.

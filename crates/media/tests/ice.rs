@@ -394,11 +394,9 @@ fn a_restart_finds_another_way() {
     for (host, setup) in net.hosts.iter_mut().zip(&news) {
         host.setup = setup.clone();
     }
-    for me in 0..2 {
+    for (me, setup) in news.into_iter().enumerate() {
         let other = net.hosts[1 - me].description();
-        net.hosts[me]
-            .agent
-            .restart(net.now, news[me].clone(), other, 1);
+        net.hosts[me].agent.restart(net.now, setup, other, 1);
     }
     net.run(1000);
     net.check_joined(1);

@@ -37,9 +37,9 @@ pub(crate) enum Order {
         call: CallNumber,
         ports: PortPair,
         /// Our certificate, where calls may be encrypted.
-        identity: Option<Identity>,
+        identity: Option<Box<Identity>>,
         /// What our description says of ICE.
-        ice: Option<Setup>,
+        ice: Option<Box<Setup>>,
         sound: Box<Sound>,
     },
     /// Offer and answer are settled.
@@ -212,7 +212,11 @@ impl Worker {
                     ice,
                     sound,
                 } => {
-                    let passage = Passage::new(identity, ice, self.start);
+                    let passage = Passage::new(
+                        identity.map(|identity| *identity),
+                        ice.map(|setup| *setup),
+                        self.start,
+                    );
                     self.open(call, ports, passage, *sound);
                 }
                 Order::Configure {

@@ -456,6 +456,61 @@ mod tests {
         assert!(caller.complete(&answer).unwrap().agreed.receives);
     }
 
+    fn ice(name: &str, port: u16) -> Negotiation {
+        let credentials = ice::Credentials {
+            ufrag: format!("ufrag{name}"),
+            pwd: format!("a-password-long-enough-{name}"),
+        };
+        let public =
+            [port + 1000, port + 1007].map(|port| SocketAddr::from(([192, 0, 2, 7], port)));
+        side(port, &CodecKind::ALL)
+            .mapped(public)
+            .with_ice(ice::Setup {
+                credentials,
+                controlling: name == "A",
+                components: 2,
+                seed: 1,
+            })
+    }
+
+    #[test]
+    fn ice_and_its_restart() {
+        let (mut caller, mut callee) = (ice("A", 4000), ice("B", 5000));
+        let offer = caller.offer();
+        let text = String::from_utf8(offer.clone()).unwrap();
+        for line in [
+            "c=IN IP4 192.0.2.7",
+            "m=audio 5000 RTP/AVP",
+            "a=rtcp:5007",
+            "a=candidate:1 1 UDP 2130706431 127.0.0.1 4000 typ host",
+            "a=candidate:2 2 UDP 1694498814 192.0.2.7 5007 typ srflx raddr 127.0.0.1 rport 4001",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        let (answer, at_callee) = callee.answer(&offer).unwrap();
+        let at_callee = at_callee.unwrap();
+        let at_caller = caller.complete(&answer).unwrap();
+        assert!(at_caller.config.steered && at_callee.config.steered);
+        let terms = at_caller.terms.ice.unwrap();
+        assert_eq!((terms.components, terms.remote.candidates.len()), (1, 2));
+        assert_eq!(terms.remote.credentials.ufrag, "ufragB");
+        let setup = |plan: &Plan| plan.terms.ice.clone().unwrap().setup.credentials;
+        let again = callee.answer(&offer).unwrap().1.unwrap();
+        assert_eq!(setup(&again), setup(&at_callee), "nothing changed");
+        let restart = text.replace("ufragA", "ufragC");
+        let restarted = callee.answer(restart.as_bytes()).unwrap().1.unwrap();
+        assert_ne!(setup(&restarted), setup(&at_callee));
+        let remote = restarted.terms.ice.unwrap().remote;
+        assert_eq!(remote.credentials.ufrag, "ufragC");
+        let without: String = text
+            .lines()
+            .filter(|line| !line.starts_with("a=ice") && !line.starts_with("a=candidate"))
+            .map(|line| format!("{line}\r\n"))
+            .collect();
+        let plain = callee.answer(without.as_bytes()).unwrap().1.unwrap();
+        assert!(!plain.config.steered && plain.terms.ice.is_none());
+    }
+
     #[test]
     fn what_cannot_be_agreed_on_is_refused() {
         let mut callee = side(5000, &[CodecKind::Pcma]);

@@ -108,8 +108,8 @@ impl Opening {
         let order = Order::Open {
             call,
             ports,
-            identity: self.identity.clone(),
-            ice: setup,
+            identity: self.identity.clone().map(Box::new),
+            ice: setup.map(Box::new),
             sound: Box::new(sound),
         };
         Ok((order, Box::new(negotiation)))

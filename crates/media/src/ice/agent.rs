@@ -438,7 +438,7 @@ impl Agent {
         message: &Message<'_>,
     ) -> bool {
         let key = self.remote.as_ref().map(|remote| &remote.credentials.pwd);
-        if !key.is_some_and(|key| message.proves(key.as_bytes()) == Some(true)) {
+        if key.is_none_or(|key| message.proves(key.as_bytes()) != Some(true)) {
             return false;
         }
         let transaction = message.transaction();
