@@ -257,11 +257,14 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::ByUs => "hung_up_here",
         Cause::ByPeer { .. } => "hung_up_there",
         Cause::Cancelled => "cancelled",
+        Cause::AnsweredElsewhere => "answered_elsewhere",
         Cause::Refused { .. } => "refused",
         Cause::Unauthorized { .. } => "unauthorized",
         Cause::TimedOut => "timed_out",
         Cause::Unreachable { .. } => "unreachable",
         Cause::NoAck => "no_ack",
+        Cause::NoPrack => "no_prack",
+        Cause::Expired => "expired",
     }
 }
 
