@@ -13,8 +13,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def phone(world, kind, host, served, user, seed, answers, wishes):
-    """A phone with what it is to do: arguments of our command, of the pjsua2 agent, or of a baresip account."""
-    options = {} if kind == "sori" else {"options": wishes.get("options", ())}
+    """A phone with what it is to do: arguments of our command, of the pjsua2 agent, of a baresip account, or of Linphone."""
+    if kind == "linphone":
+        options = wishes
+    else:
+        options = {} if kind == "sori" else {"options": wishes.get("options", ())}
     if kind == "baresip":
         options["config"] = wishes.get("config", ())
     made = PHONES[kind](world, host, served, user, f"pw-{user}", seed, answers=answers, **options)
@@ -65,7 +68,8 @@ def talk(world, caller_kind, caller_wishes, callee_kind, callee_wishes, expected
 
 def secured(how):
     return {"sori": {"args": ["--srtp", how]}, "pjsua2": {"options": ["--srtp", how]},
-            "baresip": {"options": {"off": [], "optional": ["mediaenc=srtp"], "required": ["mediaenc=srtp-mand"]}[how]}}
+            "baresip": {"options": {"off": [], "optional": ["mediaenc=srtp"], "required": ["mediaenc=srtp-mand"]}[how]},
+            "linphone": {"encryption": "none" if how == "off" else "srtp", "mandatory": how == "required"}}
 
 
 SDES = {"security": "sdes"}
@@ -76,10 +80,12 @@ def make(caller, callee, caller_wish, callee_wish, expected):
     return lambda world: talk(world, caller, secured(caller_wish)[caller], callee, secured(callee_wish)[callee], expected)
 
 
-for _peer in ("pjsua2", "baresip", "sori"):
-    for _caller, _callee in {("sori", _peer), (_peer, "sori")}:
+for _peer in ("pjsua2", "baresip", "linphone", "sori"):
+    for _caller, _callee in sorted({("sori", _peer), (_peer, "sori")}):
         for _how in ("required", "optional"):
-            case(f"srtp-{_caller}-{_callee}-{_how}", needs_sori=True)(make(_caller, _callee, _how, _how, SDES))
+            # Linphone offers keys beside RTP/AVP, but takes none there.
+            _expected = PLAIN if (_callee, _how) == ("linphone", "optional") else SDES
+            case(f"srtp-{_caller}-{_callee}-{_how}", needs_sori=True)(make(_caller, _callee, _how, _how, _expected))
 
 # Best effort falls back to the clear where the other side has no SRTP.
 for _peer in ("pjsua2", "baresip"):
@@ -99,12 +105,13 @@ def refused(world):
     check(caller.process.wait(10) == REFUSED, "the exit code does not say: refused")
 
 
-# DTLS-SRTP: baresip is the only peer of these that has it.
+# DTLS-SRTP: the pjsua2 of the package index has none.
 DTLS = {"security": "dtls"}
 
 
 def by_handshake(kind):
-    return {"sori": {"args": ["--srtp", "dtls"]}, "baresip": {"options": ["mediaenc=dtls_srtp"], "config": ["rtcp_mux yes"]}}[kind]
+    return {"sori": {"args": ["--srtp", "dtls"]}, "baresip": {"options": ["mediaenc=dtls_srtp"], "config": ["rtcp_mux yes"]},
+            "linphone": {"encryption": "dtls", "mandatory": True}}[kind]
 
 
 def agreed_suite(each):
@@ -112,7 +119,7 @@ def agreed_suite(each):
     check(suite in ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"), f"{each.name}: {suite}")
 
 
-for _caller, _callee in (("sori", "sori"), ("sori", "baresip"), ("baresip", "sori")):
+for _caller, _callee in (("sori", "sori"), ("sori", "baresip"), ("baresip", "sori"), ("sori", "linphone"), ("linphone", "sori")):
     case(f"dtls-{_caller}-{_callee}", needs_sori=True)(
         lambda world, caller=_caller, callee=_callee: talk(world, caller, by_handshake(caller), callee, by_handshake(callee), DTLS,
                                                            agreed_suite))
@@ -126,7 +133,7 @@ def taken(world):
 
 # ICE without translators: the peers' own agents.
 def with_ice(kind):
-    return {"sori": {"args": ["--ice"]}, "pjsua2": {"options": ["--ice"]}, "baresip": {"options": ["medianat=ice"]}}[kind]
+    return {"sori": {"args": ["--ice"]}, "pjsua2": {"options": ["--ice"]}, "baresip": {"options": ["medianat=ice"]}, "linphone": {"ice": True}}[kind]
 
 
 def found(each):
@@ -134,7 +141,7 @@ def found(each):
     check(path["kind"] in ("host", "prflx"), f"{each.name} found a way of kind {path['kind']} on a network without translators")
 
 
-for _peer in ("pjsua2", "baresip", "sori"):
+for _peer in ("pjsua2", "baresip", "linphone", "sori"):
     for _caller, _callee in sorted({("sori", _peer), (_peer, "sori")}):
         case(f"ice-{_caller}-{_callee}", needs_sori=True)(
             lambda world, caller=_caller, callee=_callee: talk(world, caller, with_ice(caller), callee, with_ice(callee), {}, found))
