@@ -271,6 +271,13 @@ impl Negotiation {
             }) => streams,
             Err(error) => return Err(error.to_string()),
         };
+        // An answer in the clear to an offer that was not is tolerated elsewhere, for the sake of sound. Not here.
+        let insists = matches!(self.wish, Srtp::Required | Srtp::Dtls);
+        let in_clear =
+            |stream: &Negotiated| stream.accepted && stream.security == sdp::secure::Security::None;
+        if insists && streams.iter().any(in_clear) {
+            return Err("it does not encrypt the sound, though it has to".to_owned());
+        }
         self.before = None;
         self.plan(&streams)
             .ok_or_else(|| "no codec in common".to_owned())
@@ -509,6 +516,45 @@ mod tests {
             .collect();
         let plain = callee.answer(without.as_bytes()).unwrap().1.unwrap();
         assert!(!plain.config.steered && plain.terms.ice.is_none());
+    }
+
+    #[test]
+    fn nobody_can_talk_us_out_of_encryption() {
+        let secured = |port: u16, wish: Srtp| {
+            let keys = secure::local_srtp(wish).unwrap();
+            side(port, &CodecKind::ALL).protected(wish, keys, Some([port as u8; 32]))
+        };
+        for wish in [Srtp::Required, Srtp::Dtls, Srtp::Optional] {
+            let mut caller = secured(4000, wish);
+            let (answer, plan) = secured(5000, wish).answer(&caller.offer()).unwrap();
+            assert_ne!(plan.unwrap().agreed.security, Security::None);
+            let text = String::from_utf8(answer).unwrap();
+            for clear in [
+                text.replace("UDP/TLS/RTP/SAVP", "RTP/AVP"),
+                text.replace("RTP/SAVP", "RTP/AVP"),
+                text.clone(),
+            ] {
+                let clear: String = clear
+                    .lines()
+                    .filter(|line| {
+                        !["a=crypto", "a=fingerprint", "a=setup"]
+                            .iter()
+                            .any(|start| line.starts_with(start))
+                    })
+                    .map(|line| format!("{line}\r\n"))
+                    .collect();
+                let outcome = caller.complete(clear.as_bytes());
+                if wish == Srtp::Optional {
+                    assert_eq!(outcome.unwrap().agreed.security, Security::None);
+                } else {
+                    assert!(outcome.is_err(), "{wish:?} {clear}");
+                }
+            }
+            assert_ne!(
+                caller.complete(text.as_bytes()).unwrap().agreed.security,
+                Security::None
+            );
+        }
     }
 
     #[test]

@@ -247,3 +247,110 @@ fn steer(now: Time, session: &mut MediaSession, event: Event) -> Option<News> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use media::codec::CodecKind;
+    use media::session::{CodecChoice, Config};
+
+    use super::*;
+
+    struct End {
+        passage: Passage,
+        session: MediaSession,
+        news: Vec<News>,
+    }
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    /// Two ends of a handshake; the certificate of the second is not always the one announced.
+    fn ends(honest: bool) -> [End; 2] {
+        let identities = [0, 1].map(|_| Identity::generate().unwrap());
+        let digest = |identity: &Identity| Digest {
+            hash: "sha-256".to_owned(),
+            octets: identity.fingerprint().to_vec(),
+        };
+        let mut digests = [digest(&identities[1]), digest(&identities[0])];
+        if !honest {
+            digests[0].octets[0] ^= 1;
+        }
+        let epoch = Instant::now();
+        let mut ends = [0usize, 1].map(|me| {
+            let codec = CodecChoice {
+                payload_type: 0,
+                codec: CodecKind::Pcmu,
+            };
+            let mut config = Config::new(codec, Some(at(4000 + 10 * (1 - me as u16))), 7, "me", 1);
+            config.protection = Protection::Awaited;
+            End {
+                passage: Passage::new(Some(identities[me].clone()), None, epoch),
+                session: MediaSession::new(config, Time::ZERO),
+                news: Vec::new(),
+            }
+        });
+        for (me, (end, digest)) in ends.iter_mut().zip(digests).enumerate() {
+            let terms = Terms {
+                ice: None,
+                dtls: Some(DtlsTerms {
+                    expected: vec![digest],
+                    active: me == 0,
+                }),
+            };
+            assert_eq!(end.passage.agree(Time::ZERO, terms), None);
+        }
+        ends
+    }
+
+    fn shake_hands(ends: &mut [End; 2]) {
+        for step in 0..100u64 {
+            let now = Time::from_millis(step * 10);
+            for me in 0..2 {
+                let mut sent = Vec::new();
+                let end = &mut ends[me];
+                let news = end.passage.run(now, &mut end.session, |_, _, bytes| {
+                    sent.push(bytes.to_vec());
+                });
+                end.news.extend(news);
+                for bytes in sent {
+                    let from = at(4000 + 10 * me as u16);
+                    assert!(ends[1 - me].passage.handle(now, 1, from, &bytes));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_reach_the_session() {
+        let mut ends = ends(true);
+        shake_hands(&mut ends);
+        let mut packet = Vec::new();
+        for end in &mut ends {
+            assert_eq!(end.news, [News::Secured("AEAD_AES_128_GCM")]);
+            let now = Time::from_secs(1);
+            assert!(end.session.send_frame(now, &[0; 160], &mut packet));
+        }
+        ends[0]
+            .session
+            .handle_rtp(Time::from_secs(1), at(4010), &packet);
+        assert_eq!(ends[0].session.statistics().packets_received, 1);
+    }
+
+    #[test]
+    fn a_wrong_certificate_ends_the_sound_and_says_so() {
+        let mut ends = ends(false);
+        shake_hands(&mut ends);
+        let [News::Insecure(why)] = ends[0].news.as_slice() else {
+            panic!("{:?}", ends[0].news);
+        };
+        assert!(why.contains("certificate"), "{why}");
+        let mut packet = Vec::new();
+        for n in 1..50 {
+            let now = Time::from_millis(20 * n);
+            assert!(!ends[0].session.send_frame(now, &[0; 160], &mut packet));
+        }
+    }
+}
