@@ -96,6 +96,10 @@ pub enum Event {
         to_uri: String,
         /// The Call-ID.
         call_id: String,
+        /// The call of ours that it is to take the place of (RFC 3891): answering it ends that one.
+        replaces: Option<CallNumber>,
+        /// Who transferred the caller to us, as the caller says (RFC 3892).
+        referred_by: Option<String>,
     },
     /// The other side is ringing, or says something else on the way (180 to 199).
     Progress {
@@ -208,6 +212,8 @@ pub enum Event {
         digit: char,
         /// How long it was held.
         duration: Duration,
+        /// Whether INFO told it, and not the sound's stream.
+        by_info: bool,
     },
     /// No sound comes, though it should.
     Silent {
@@ -356,6 +362,8 @@ pub enum Event {
         method: &'static str,
         /// Whom it was for.
         target: String,
+        /// The call that it was sent in, if it was.
+        call: Option<CallNumber>,
         /// Why.
         cause: Cause,
     },
@@ -402,7 +410,9 @@ impl Event {
             | Event::Quality { call, .. }
             | Event::Info { call, .. }
             | Event::Ended { call, .. } => Some(*call),
-            Event::Message { call, .. } | Event::Sent { call, .. } => *call,
+            Event::Message { call, .. }
+            | Event::Sent { call, .. }
+            | Event::RequestFailed { call, .. } => *call,
             Event::Registered { .. }
             | Event::RegistrationFailed { .. }
             | Event::Unregistered { .. }
@@ -410,8 +420,7 @@ impl Event {
             | Event::MessagesWaiting { .. }
             | Event::Notified { .. }
             | Event::SubscriptionEnded { .. }
-            | Event::Answered { .. }
-            | Event::RequestFailed { .. } => None,
+            | Event::Answered { .. } => None,
         }
     }
 }

@@ -1,8 +1,5 @@
 //! Carrying commands out.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
 use media::codec::CodecKind;
 
 use super::command::{Command, Divert, KeysBy, Recipient};
@@ -17,6 +14,10 @@ use crate::sound::SoundError;
 
 /// Refuses a call that rings where no status is given: busy here.
 const BUSY: u16 = 486;
+/// Refuses a transfer.
+const DECLINED: u16 = 603;
+/// What messages are.
+const TEXT: &str = "text/plain;charset=utf-8";
 
 impl Control {
     /// Carries a command out, or begins to: what comes of it is told by events.
@@ -129,16 +130,152 @@ impl Control {
                 let target = attempt.target(self, AccountNumber(0), target)?;
                 self.phone.options(&target);
             }
+            other => return self.execute_within(other, attempt),
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// What goes on in calls, and messages.
+    fn execute_within(
+        &mut self,
+        command: &Command,
+        attempt: &Attempt<'_>,
+    ) -> Result<Outcome, Refusal> {
+        match command {
             Command::Dtmf { call, digits, by } => {
                 attempt.established(self, *call)?;
                 match by {
                     KeysBy::Rfc4733 => self.phone.press(*call, digits),
-                    KeysBy::Info => self.phone.press(*call, digits),
+                    KeysBy::Info => self.phone.press_by_info(*call, digits),
                 }
             }
-            _ => return Err(attempt.refuse("not known", "")),
+            Command::Info {
+                call,
+                content_type,
+                body,
+            } => {
+                attempt.established(self, *call)?;
+                self.phone.info(*call, content_type, body.as_bytes());
+            }
+            Command::Message { to, text } => self.message(attempt, to, text)?,
+            Command::Mute(muted) => self.phone.mute(*muted),
+            Command::Record { call, file } => {
+                attempt.known(self, *call)?;
+                let recorded = self.phone.record(*call, file.as_deref());
+                recorded.map_err(|e| attempt.sound(&e))?;
+            }
+            Command::Play { call, file } => {
+                attempt.known(self, *call)?;
+                let played = self.phone.play(*call, file.as_deref());
+                played.map_err(|e| attempt.sound(&e))?;
+            }
+            Command::Codec { call, names } => {
+                attempt.established(self, *call)?;
+                let codecs = attempt.codecs(names)?;
+                self.phone.change_codecs(*call, &codecs);
+            }
+            Command::Subscribe { package, target } => {
+                let target = attempt.target(self, AccountNumber(0), target)?;
+                self.phone.subscribe(AccountNumber(0), package, &target);
+            }
+            Command::Conference { calls } => {
+                for call in calls {
+                    attempt.established(self, *call)?;
+                }
+                calls.iter().for_each(|call| self.phone.join(*call, true));
+            }
+            Command::Join { call } => {
+                attempt.established(self, *call)?;
+                self.phone.join(*call, true);
+            }
+            Command::Part { call } => {
+                if !attempt.known(self, *call)?.in_conference {
+                    let what = format!("call {call} is not in the conference");
+                    return Err(attempt.refuse(what, "see: calls"));
+                }
+                self.phone.join(*call, false);
+            }
+            other => return self.execute_transfer(other, attempt),
         }
         Ok(Outcome::Done)
+    }
+
+    /// Calls that go elsewhere.
+    fn execute_transfer(
+        &mut self,
+        command: &Command,
+        attempt: &Attempt<'_>,
+    ) -> Result<Outcome, Refusal> {
+        match command {
+            Command::Transfer { call, target } => {
+                attempt.established(self, *call)?;
+                let target = attempt.target(self, self.account_of(*call), target)?;
+                self.phone.transfer(*call, &target);
+            }
+            Command::TransferTo { call, to } => {
+                attempt.established(self, *call)?;
+                attempt.established(self, *to)?;
+                if call == to {
+                    return Err(attempt.refuse("both are the same call", "see: calls"));
+                }
+                self.phone.transfer_to(*call, *to);
+            }
+            Command::AcceptTransfer { call } => {
+                attempt.asks_for_transfer(self, *call)?;
+                let sound = self.sound().map_err(|e| attempt.sound(&e))?;
+                let account = self.account_of(*call);
+                let new = self.phone.accept_transfer(*call, account, sound);
+                return new
+                    .map(Outcome::Call)
+                    .map_err(|e| attempt.call_error(&e));
+            }
+            Command::RefuseTransfer { call } => {
+                attempt.asks_for_transfer(self, *call)?;
+                self.phone.refuse_transfer(*call, DECLINED);
+            }
+            Command::Forward { call, target } => {
+                let call = attempt.one(self, Some(*call), "rings here", is_ringing)?;
+                let target = attempt.target(self, self.account_of(call), target)?;
+                self.phone.divert(call, &target, "deflection");
+            }
+            Command::Pickup { target } => {
+                let target = attempt.target(self, AccountNumber(0), target)?;
+                self.hold_others(None);
+                let sound = self.sound().map_err(|e| attempt.sound(&e))?;
+                let call = self.phone.pick_up(AccountNumber(0), &target, sound);
+                return call
+                    .map(Outcome::Call)
+                    .map_err(|e| attempt.call_error(&e));
+            }
+            // All others have been carried out.
+            _ => {}
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn message(
+        &self,
+        attempt: &Attempt<'_>,
+        to: &Recipient,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        match to {
+            Recipient::Call(call) => {
+                attempt.established(self, *call)?;
+                self.phone.message_in(*call, TEXT, text.as_bytes());
+            }
+            Recipient::Target(target) => {
+                let target = attempt.target(self, AccountNumber(0), target)?;
+                let account = AccountNumber(0);
+                self.phone.message(account, &target, TEXT, text.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn account_of(&self, call: CallNumber) -> AccountNumber {
+        let call = self.state.calls.get(&call);
+        call.and_then(|c| c.account).unwrap_or_default()
     }
 
     /// The call that is talked in goes on hold, the one on hold is talked in.
@@ -260,6 +397,31 @@ impl Attempt<'_> {
             format!("call {call} is not answered yet"),
             format!("wait for it: wait established {call}"),
         ))
+    }
+
+    fn asks_for_transfer(&self, control: &Control, call: CallNumber) -> Result<(), Refusal> {
+        match self.known(control, call)?.transfer {
+            Some(TransferState::Requested { .. }) => Ok(()),
+            _ => Err(self.refuse(
+                format!("the other side of call {call} asks for no transfer"),
+                "see: calls",
+            )),
+        }
+    }
+
+    fn codecs(&self, names: &[String]) -> Result<Vec<CodecKind>, Refusal> {
+        let find = |name: &String| {
+            let mut all = CodecKind::ALL.into_iter();
+            all.find(|kind| kind.encoding_name().eq_ignore_ascii_case(name))
+                .ok_or_else(|| {
+                    let known = CodecKind::ALL.map(|c| c.encoding_name().to_ascii_lowercase());
+                    self.refuse(
+                        format!("there is no codec '{}'", name.escape_debug()),
+                        format!("codecs are {}", known.join(", ")),
+                    )
+                })
+        };
+        names.iter().map(find).collect()
     }
 
     fn account(&self, control: &Control, named: Option<&str>) -> Result<AccountNumber, Refusal> {

@@ -123,6 +123,12 @@ impl Control {
     pub fn note(&mut self, event: &Event) {
         self.state.note(event);
         match event {
+            // It goes on with a call that was accepted already (RFC 3891 §4).
+            Event::Incoming {
+                call,
+                replaces: Some(_),
+                ..
+            } => self.answer_by_itself(*call),
             Event::Incoming { call, .. } => self.incoming(*call),
             Event::Established { call, .. } | Event::Ended { call, .. } => {
                 self.pending.remove(call);
