@@ -64,7 +64,6 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
     settings.codecs.clone_from(&args.voice.codec);
     let has_password = settings.password.is_some();
     let desk = Desk::open(settings)?;
-    console.calling(&target);
     let number = desk
         .phone
         .call(&target, sound)

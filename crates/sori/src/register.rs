@@ -74,7 +74,7 @@ fn register(args: &Args, console: &mut Console) -> Result<(), Failure> {
         };
         console.event(&event);
         match event {
-            Event::Registered { .. } | Event::Unregistered => break Ok(()),
+            Event::Registered { .. } | Event::Unregistered { .. } => break Ok(()),
             Event::RegistrationFailed { cause, .. } => {
                 let whom = format!("{} at {}", args.line.account, args.line.server());
                 break Err(Failure::of(&cause, "cannot register", &whom, has_password));
