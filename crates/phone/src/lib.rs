@@ -19,6 +19,7 @@ mod negotiation;
 mod phone;
 mod sound;
 mod stream;
+pub mod terminal;
 
 pub use address::{AddressError, Name, Server, target};
 pub use event::{Agreed, CallNumber, Event, EventSink};
