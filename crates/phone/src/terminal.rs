@@ -16,6 +16,7 @@ mod keys;
 mod look;
 mod model;
 mod scene;
+mod screen;
 #[cfg(test)]
 mod tests;
 mod texts;

@@ -322,6 +322,43 @@ texts! {
     DndOn: "Do not disturb: callers find you busy.", "방해 금지를 켰습니다. 전화한 사람에게는 통화 중으로 보입니다.";
     DndOff: "Calls ring again.", "이제 전화가 울립니다.";
     Ended: "{}: {}", "{}: {}";
+    // Why something ended or failed.
+    EndedHere: "you hung up", "내가 끊음";
+    EndedThere: "they hung up", "상대가 끊음";
+    Cancelled: "given up before it was answered", "받기 전에 끊음";
+    AnsweredElsewhere: "answered on another phone", "다른 전화기에서 받음";
+    NoResponse: "no response came in time", "응답이 없습니다";
+    NoAck: "our answer was not acknowledged", "응답 확인(ACK)이 오지 않음";
+    PasswordRefused: "name or password refused ({})", "이름이나 비밀번호가 거부됨({})";
+    Forbidden: "not allowed", "허용되지 않음";
+    NobodyHasIt: "nobody has this address", "없는 주소";
+    NobodyReached: "nobody was reached", "연결하지 못함";
+    NobodyThere: "nobody is there", "상대가 자리에 없음";
+    IsBusy: "busy", "통화 중";
+    NoCodecInCommon: "no codec in common", "공통 코덱 없음";
+    Declined: "declined", "거절됨";
+    ServerTrouble: "the server has a problem", "서버에 문제가 있음";
+    CannotReach: "cannot be reached: {}", "연결할 수 없음: {}";
+    // What to do about it.
+    CheckPassword: "Check the account's name and password.", "계정 이름과 비밀번호를 확인하세요.";
+    CheckNetwork: "Check the network and the server's address.", "네트워크와 서버 주소를 확인하세요.";
+    AskAdministrator: "Ask whoever runs the server.", "서버 관리자에게 문의하세요.";
+    TellAdministrator: "Try again later, or tell whoever runs the server.", "나중에 다시 하거나 서버 관리자에게 알리세요.";
+    CheckAddress: "Check how the address is written.", "주소를 바르게 썼는지 확인하세요.";
+    TryLater: "Try again later.", "나중에 다시 거세요.";
+    TryCodecs: "Allow more codecs.", "다른 코덱도 허용해 보세요.";
+    // What happened.
+    RecordingTo: "Recording to {}", "녹음 파일: {}";
+    RecordingEnded: "The recording is complete.", "녹음을 마쳤습니다.";
+    TransferProgress: "{} is being connected ({})", "{} 님을 연결하는 중입니다({})";
+    TransferDone: "{} is connected; this call is over.", "{} 님을 연결했습니다. 이 통화는 끝났습니다.";
+    TransferFailed: "{} could not be transferred: {}", "{} 님의 통화를 돌리지 못했습니다: {}";
+    RedirectedTo: "{} sends the call on to {}", "{} 님이 통화를 {}(으)로 돌립니다";
+    DivertedTo: "The call of {} was sent on to {}", "{} 님의 전화를 {}(으)로 돌렸습니다";
+    ChangeRefused: "The other side refuses: {}", "상대가 거부했습니다: {}";
+    MessageFrom: "Message from {}", "{} 님의 메시지";
+    KeyPressed: "{} pressed {}", "{} 님이 {} 키를 눌렀습니다";
+    CannotDo: "{}. {}", "{}. {}";
     TransferOn: "Transfer to {} is on its way.", "{}(으)로 통화를 돌려주는 중입니다.";
 }
 
