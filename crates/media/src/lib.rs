@@ -8,6 +8,7 @@ pub mod codec;
 pub mod comfort_noise;
 pub mod dtmf;
 pub mod jitter;
+pub mod mix;
 pub mod pace;
 pub mod playout;
 pub mod plc;

@@ -13,7 +13,9 @@
 mod address;
 mod answered;
 mod call_media;
+pub mod control;
 mod event;
+mod level;
 mod line;
 mod negotiation;
 mod phone;
@@ -22,7 +24,7 @@ mod stream;
 pub mod terminal;
 
 pub use address::{AddressError, Name, Server, target};
-pub use event::{Agreed, CallNumber, Event, EventSink};
+pub use event::{AccountNumber, Agreed, CallNumber, Event, EventSink, Quality};
 pub use media::codec::CodecKind;
 pub use media::dtmf::code as dtmf_code;
 pub use media::session::Statistics;

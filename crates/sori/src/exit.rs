@@ -93,7 +93,9 @@ impl Failure {
                 None,
                 "our answer or its acknowledgement is lost on the way: check firewalls and address translation between here and there",
             ),
-            Cause::ByUs | Cause::Cancelled => (Exit::Interrupted, None, ""),
+            Cause::ByUs | Cause::Cancelled | Cause::AnsweredElsewhere => {
+                (Exit::Interrupted, None, "")
+            }
             Cause::ByPeer { .. } => (Exit::Refused, None, ""),
         };
         let contacts = match cause {

@@ -242,6 +242,7 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::ByUs => "hung_up_here",
         Cause::ByPeer { .. } => "hung_up_there",
         Cause::Cancelled => "cancelled",
+        Cause::AnsweredElsewhere => "answered_elsewhere",
         Cause::Refused { .. } => "refused",
         Cause::Unauthorized { .. } => "unauthorized",
         Cause::TimedOut => "timed_out",

@@ -33,6 +33,18 @@ pub struct Account {
     /// Whether the Contact over UDP names the address that the server sees us at (RFC 3581), when
     /// that is not the one that we are bound to.
     pub public_contact: bool,
+    /// How often one call follows redirections (3xx); 0: never, and [`super::Cause::Refused`] tells the
+    /// addresses.
+    pub follow_redirects: u8,
+    /// Whether a call is hung up when its peer has been transferred (RFC 5589 §6.1).
+    pub hang_up_transferred: bool,
+    /// Whether a REFER outside any call is told to the owner (click-to-dial); else it is refused with 403.
+    pub refer_outside_calls: bool,
+    /// Whether calls and messages hide who we are (RFC 3323, 3325 §9.3).
+    pub anonymous: bool,
+    /// Whether P-Asserted-Identity is believed in calls that come from where we are registered
+    /// (RFC 3325 §6: only from within a trust domain).
+    pub trust_asserted: bool,
 }
 
 impl Account {
@@ -48,6 +60,11 @@ impl Account {
             instance: None,
             user_agent: "sori".to_owned(),
             public_contact: true,
+            follow_redirects: 5,
+            hang_up_transferred: true,
+            refer_outside_calls: false,
+            anonymous: false,
+            trust_asserted: false,
         }
     }
 }

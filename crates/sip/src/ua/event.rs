@@ -29,6 +29,12 @@ ids! {
     CallId,
     /// Names a request whose answer comes as [`Event::Response`] or [`Event::RequestFailed`].
     RequestId,
+    /// Names a transfer, asked of a peer or asked of us.
+    TransferId,
+    /// Names a subscription to an event package.
+    SubscriptionId,
+    /// Names a publication of event state.
+    PublicationId,
 }
 
 /// Something that the owner of a user agent wants to know.
@@ -77,6 +83,14 @@ pub enum Event {
         call_id: String,
         /// The session description that the caller offers; `None`: we offer when we accept.
         offer: Option<Vec<u8>>,
+        /// The call of ours that this one takes the place of (RFC 3891): accepting this one ends that
+        /// one. The session description is to be that of a call that goes on.
+        replaces: Option<CallId>,
+        /// Who calls, as a server says that the account trusts (RFC 3325): see
+        /// [`super::Account::trust_asserted`].
+        asserted: Option<String>,
+        /// Who transferred the caller to us, as the caller says (Referred-By, RFC 3892).
+        referred_by: Option<String>,
         /// The flow that the INVITE came on.
         flow: Flow,
         /// The whole INVITE.
@@ -144,6 +158,8 @@ pub enum Event {
         call: CallId,
         /// The method's name.
         method: String,
+        /// The Info-Package of an INFO (RFC 6086).
+        info_package: Option<String>,
         /// What the body is; empty without a body.
         content_type: String,
         /// The body.
@@ -161,6 +177,140 @@ pub enum Event {
         content_type: String,
         /// The body.
         body: Vec<u8>,
+    },
+    /// The peer pressed a key and told us by INFO (`application/dtmf-relay`, `application/dtmf`).
+    Dtmf {
+        /// The call.
+        call: CallId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+        /// How long it was held.
+        duration: Duration,
+    },
+    /// Our INVITE was redirected and goes to another address now; hang up to refuse that.
+    Redirected {
+        /// The call.
+        call: CallId,
+        /// Where it goes.
+        to: String,
+        /// The status of the response that sent us there; of the failure that made us go on to the next
+        /// address, when there were several.
+        status: StatusCode,
+    },
+    /// The peer takes the transfer up that we asked for (2xx to REFER, RFC 3515).
+    TransferAccepted {
+        /// Which.
+        transfer: TransferId,
+        /// The call that was transferred.
+        call: Option<CallId>,
+    },
+    /// What the transferred peer heard from the target.
+    TransferProgress {
+        /// Which.
+        transfer: TransferId,
+        /// The call that was transferred.
+        call: Option<CallId>,
+        /// 100, 180 and their like.
+        status: StatusCode,
+        /// The reason phrase.
+        reason: String,
+    },
+    /// The peer talks to the target, or told us beforehand that it would not report (RFC 4488). Where
+    /// the account wants it so, the call that was transferred is hung up now.
+    TransferDone {
+        /// Which.
+        transfer: TransferId,
+        /// The call that was transferred.
+        call: Option<CallId>,
+    },
+    /// The transfer came to nothing; the call goes on.
+    TransferFailed {
+        /// Which.
+        transfer: TransferId,
+        /// The call that was to be transferred.
+        call: Option<CallId>,
+        /// Why: what the peer said to REFER, or what the target said to the peer.
+        cause: Cause,
+    },
+    /// The peer asks us to call somebody else (REFER): [`super::UserAgent::accept_transfer`] or
+    /// [`super::UserAgent::refuse_transfer`], within 20 seconds.
+    TransferRequested {
+        /// Which.
+        transfer: TransferId,
+        /// The call that it came in; `None` for a REFER outside any call.
+        call: Option<CallId>,
+        /// The account that the owner named when it handed the request over.
+        account: Option<AccountId>,
+        /// Whom to call, as a URI.
+        target: String,
+        /// Whether the new call is to take the place of one that the target is in (attended transfer).
+        replaces: bool,
+        /// Who asks, as the peer says (Referred-By, RFC 3892); else its address.
+        referred_by: String,
+    },
+    /// A transfer that was asked of us was not decided in time, or its call ended before; it is refused.
+    TransferLapsed {
+        /// Which.
+        transfer: TransferId,
+    },
+    /// A notifier accepted our SUBSCRIBE (RFC 6665). Comes again with each refresh.
+    Subscribed {
+        /// Which.
+        subscription: SubscriptionId,
+        /// The seconds granted.
+        expires: u32,
+    },
+    /// News of what we subscribed to (NOTIFY).
+    Notified {
+        /// Which; `None` for news that nobody asked for (message-summary only).
+        subscription: Option<SubscriptionId>,
+        /// The account that it is for.
+        account: Option<AccountId>,
+        /// The event package: `presence`, `message-summary`, `dialog`.
+        package: String,
+        /// How the subscription stands.
+        state: SubscriptionStatus,
+        /// What the body is; empty without a body.
+        content_type: String,
+        /// The body; read it by its content type.
+        body: Vec<u8>,
+    },
+    /// A subscription failed or ended.
+    SubscriptionEnded {
+        /// Which.
+        subscription: SubscriptionId,
+        /// What happened.
+        cause: Cause,
+        /// When it is tried again by itself; `None`: its id names nothing any more.
+        retry_in: Option<Duration>,
+    },
+    /// A call that rang elsewhere is being picked up: our INVITE is on its way.
+    PickingUp {
+        /// The subscription that [`super::UserAgent::pick_up`] named.
+        subscription: SubscriptionId,
+        /// The new call.
+        call: CallId,
+    },
+    /// The server holds what we published (RFC 3903). Comes again with each refresh.
+    Published {
+        /// Which.
+        publication: PublicationId,
+        /// The seconds granted.
+        expires: u32,
+    },
+    /// A PUBLISH failed.
+    PublicationFailed {
+        /// Which.
+        publication: PublicationId,
+        /// What happened.
+        cause: Cause,
+        /// When it is tried again by itself; `None`: its id names nothing any more.
+        retry_in: Option<Duration>,
+    },
+    /// What we published is gone from the server, as we asked; its id names nothing any more.
+    Unpublished {
+        /// Which.
+        publication: PublicationId,
     },
     /// The final response to a request of ours.
     Response {
@@ -193,6 +343,17 @@ pub enum Event {
     },
 }
 
+/// How a subscription stands (RFC 6665 §4.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriptionStatus {
+    /// It is granted.
+    Active,
+    /// Somebody has yet to decide about it.
+    Pending,
+    /// It is over.
+    Terminated,
+}
+
 /// Why something ended or failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -205,6 +366,8 @@ pub enum Cause {
     },
     /// The caller gave up before there was an answer.
     Cancelled,
+    /// The caller took the call back because another phone answered it (RFC 3326 §2).
+    AnsweredElsewhere,
     /// A final response other than 2xx.
     Refused {
         /// Its status.
@@ -239,6 +402,7 @@ impl fmt::Display for Cause {
             Cause::ByPeer { reason: None } => f.write_str("ended by the other side"),
             Cause::ByPeer { reason: Some(why) } => write!(f, "ended by the other side: {why}"),
             Cause::Cancelled => f.write_str("cancelled before an answer"),
+            Cause::AnsweredElsewhere => f.write_str("answered elsewhere"),
             Cause::Refused { status, reason, .. } => write!(f, "{status} {reason}"),
             Cause::Unauthorized { status, reason } => write!(f, "{status}: {reason}"),
             Cause::TimedOut => f.write_str("no response came in time"),
@@ -255,6 +419,8 @@ pub enum Misuse {
     NoAccount,
     /// There is no such call (any more).
     NoCall,
+    /// There is no such transfer, subscription or publication (any more).
+    Gone,
     /// The call is not in a state in which this can be done.
     WrongState,
     /// A text is no SIP address.
@@ -276,6 +442,7 @@ impl fmt::Display for Misuse {
         f.write_str(match self {
             Misuse::NoAccount => "no such account",
             Misuse::NoCall => "no such call",
+            Misuse::Gone => "no such transfer, subscription or publication",
             Misuse::WrongState => "the call is not in a state for this",
             Misuse::Address => "not a SIP address",
             Misuse::Header => "a header holds characters that may not stand there",

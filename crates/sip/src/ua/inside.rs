@@ -84,6 +84,7 @@ impl UserAgent {
                     Event::Request {
                         call: id,
                         method: method.as_str().to_owned(),
+                        info_package: packet.value(HeaderName::InfoPackage).map(readable),
                         content_type: content_type(&packet),
                         body: packet.body().to_vec(),
                     },

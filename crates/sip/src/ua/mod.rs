@@ -22,7 +22,10 @@ mod reoffer;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use account::Account;
-pub use event::{AccountId, CallId, Cause, Event, Misuse, RequestId};
+pub use event::{
+    AccountId, CallId, Cause, Event, Misuse, PublicationId, RequestId, SubscriptionId,
+    SubscriptionStatus, TransferId,
+};
 
 use crate::endpoint::Output;
 use crate::slab::{Key, Slab};

@@ -85,9 +85,6 @@ fn lines(model: &Model, call: &Call, columns: usize) -> Vec<Line<'static>> {
         how.push(&call.peer);
     }
     how.extend(call.transport.as_deref());
-    if model.accounts.len() > 1 {
-        how.push(&call.account);
-    }
     if !how.is_empty() {
         let text = cut(&format!("    {}", how.join(&between)), columns);
         lines.push(Line::styled(text, faint()));
