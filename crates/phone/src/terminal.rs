@@ -10,11 +10,18 @@
 //!                                      └──► draw(frame, model)
 //! ```
 
+mod causes;
 mod draw;
+mod estimate;
 mod field;
+mod happened;
 mod keys;
 mod look;
 mod model;
+mod orders;
+mod present;
+mod records;
+mod run;
 mod scene;
 mod screen;
 #[cfg(test)]
@@ -27,9 +34,11 @@ pub use draw::draw;
 pub use keys::{Press, markdown};
 pub use look::Look;
 pub use model::{Divert, Effect, Input, Model, Notice, Order};
+pub use run::{Happening, Setup, run};
 pub use scene::{
     Account, Call, CallId, Contact, Conversation, Device, Devices, Levels, Logged, Past, Presence,
     Quality, Registration, Services, Stage, Text, TextState,
 };
+pub use screen::give_back;
 pub use texts::Language;
 pub use update::update;

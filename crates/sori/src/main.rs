@@ -10,8 +10,10 @@ mod exit;
 mod json;
 mod options;
 mod password;
+mod phone;
 mod register;
 mod report;
+mod screen;
 mod serve;
 mod signals;
 mod trace;
@@ -46,6 +48,7 @@ struct Cli {
 enum Command {
     Serve(serve::Args),
     User(user::Args),
+    Phone(phone::Args),
     Call(call::Args),
     Answer(answer::Args),
     Register(register::Args),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::User(args) => user::run(args),
+        Command::Phone(args) => phone::run(args),
         Command::Call(args) => call::run(args),
         Command::Answer(args) => answer::run(args),
         Command::Register(args) => register::run(args),

@@ -417,7 +417,25 @@ impl Model {
 
     /// The conversation with this other side.
     pub(super) fn conversation_with(&self, peer: &str) -> Option<&Conversation> {
-        self.conversations.iter().find(|c| same(&c.peer, peer))
+        self.conversations
+            .iter()
+            .find(|c| self.is_same(&c.peer, peer))
+    }
+
+    /// Whether two addresses mean the same person: a number alone is one of our own domain.
+    pub(super) fn is_same(&self, a: &str, b: &str) -> bool {
+        let (a, b) = (bare(a), bare(b));
+        if a.contains('@') == b.contains('@') {
+            return a.eq_ignore_ascii_case(b);
+        }
+        let domain = self.outgoing().and_then(|o| o.address.split_once('@'));
+        let (short, long) = if a.contains('@') { (b, a) } else { (a, b) };
+        match (domain, long.split_once('@')) {
+            (Some((_, ours)), Some((user, theirs))) => {
+                user.eq_ignore_ascii_case(short) && theirs.eq_ignore_ascii_case(ours)
+            }
+            _ => false,
+        }
     }
 
     /// Missed calls that nobody has looked at.
@@ -441,7 +459,10 @@ impl Model {
 
     /// The name that the book has for an address.
     pub(super) fn name_of(&self, address: &str) -> Option<&str> {
-        let found = self.contacts.iter().find(|c| same(&c.address, address));
+        let found = self
+            .contacts
+            .iter()
+            .find(|c| self.is_same(&c.address, address));
         found.map(|c| c.name.as_str())
     }
 
@@ -475,7 +496,7 @@ impl Model {
             contacts.chain(history).collect()
         };
         for (name, address) in people {
-            let known = |s: &Suggestion| s.call.is_none() && same(&s.address, address);
+            let known = |s: &Suggestion| s.call.is_none() && self.is_same(&s.address, address);
             if !found.iter().any(known) {
                 found.push(Suggestion {
                     name: name.unwrap_or(address).clone(),

@@ -96,11 +96,11 @@ impl Drop for Screen {
 fn take() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::Relaxed);
-    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
-        .inspect_err(|_| give_back())
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste).inspect_err(|_| give_back())
 }
 
-fn give_back() {
+/// Gives the terminal back if it is ours; for whoever ends the program at once.
+pub fn give_back() {
     if TAKEN.swap(false, Ordering::Relaxed) {
         // Nothing can be done about a terminal that is gone.
         let _ = execute!(
@@ -172,6 +172,12 @@ mod tests {
         );
         assert_eq!(press(KeyCode::Char('x'), KeyModifiers::ALT), None);
         let resized = input(Event::Resize(60, 16));
-        assert!(matches!(resized, Some(Input::Size { columns: 60, rows: 16 })));
+        assert!(matches!(
+            resized,
+            Some(Input::Size {
+                columns: 60,
+                rows: 16
+            })
+        ));
     }
 }

@@ -358,7 +358,6 @@ texts! {
     ChangeRefused: "The other side refuses: {}", "상대가 거부했습니다: {}";
     MessageFrom: "Message from {}", "{} 님의 메시지";
     KeyPressed: "{} pressed {}", "{} 님이 {} 키를 눌렀습니다";
-    CannotDo: "{}. {}", "{}. {}";
     TransferOn: "Transfer to {} is on its way.", "{}(으)로 통화를 돌려주는 중입니다.";
 }
 

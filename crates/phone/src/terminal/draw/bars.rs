@@ -265,22 +265,12 @@ fn hint(model: &Model, binding: &Binding) -> Option<Text> {
 
 /// Registration, devices, what waits, and the time.
 pub(super) fn status(frame: &mut Frame<'_>, model: &Model, area: Rect) {
-    let signs = SIGNS;
     let mut parts = Vec::new();
-    let failed = |a: &&Account| matches!(a.registration, Registration::Failed { .. });
-    let shown = model.accounts.iter().find(failed).or(model.outgoing());
-    match shown {
-        Some(account) => {
-            let (sign, state) = registration(model, account);
-            parts.push(format!("{sign} {} {state}", account.address));
-        }
-        None => parts.push(format!("{} {}", signs.empty, model.text(Text::NoAccount))),
-    }
     let device = |text: Text, used: bool, trouble: &Option<String>| {
         let sign = if trouble.is_some() || !used {
-            signs.wrong
+            SIGNS.wrong
         } else {
-            signs.full
+            SIGNS.full
         };
         format!("{sign} {}", model.text(text))
     };
@@ -317,18 +307,36 @@ pub(super) fn status(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let (second, _) = local(model, model.now);
     let time = format!("{:02}:{:02} ", second / 3600, second / 60 % 60);
     let columns = usize::from(area.width);
-    let text = fit_status(parts, columns.saturating_sub(width(&time) + 1));
+    let others = parts.join("  ");
+    let room = columns.saturating_sub(width(&others) + width(&time) + 4);
+    let text = format!(" {}  {others}", standing(model, room));
     let line = sides(&text, &time, columns);
     frame.render_widget(Paragraph::new(Line::styled(line, look::status())), area);
 }
 
-/// The first part gives way: the others say what has no other place.
-fn fit_status(mut parts: Vec<String>, columns: usize) -> String {
-    let rest: usize = parts.iter().skip(1).map(|p| width(p) + 2).sum();
-    if let Some(first) = parts.first_mut() {
-        *first = cut(first, columns.saturating_sub(rest + 1).max(12));
-    }
-    format!(" {}", parts.join("  "))
+/// How the registration stands, in as many words as there is room for: the one that fails, else that of the calls we make.
+fn standing(model: &Model, columns: usize) -> String {
+    let failed = |a: &&Account| matches!(a.registration, Registration::Failed { .. });
+    let shown = model.accounts.iter().find(failed).or(model.outgoing());
+    let Some(account) = shown else {
+        return format!("{} {}", SIGNS.empty, model.text(Text::NoAccount));
+    };
+    let (sign, state) = registration(model, account);
+    let short = match account.registration {
+        Registration::Failed { .. } => model.text(Text::NotRegistered),
+        _ => &state,
+    };
+    let user = account.address.split('@').next().unwrap_or_default();
+    let choices = [
+        format!("{sign} {} {state}", account.address),
+        format!("{sign} {} {short}", account.address),
+        format!("{sign} {user} {short}"),
+        format!("{sign} {short}"),
+    ];
+    let fitting = choices.iter().find(|c| width(c) <= columns);
+    fitting
+        .cloned()
+        .unwrap_or_else(|| cut(&format!("{sign} {short}"), columns.max(8)))
 }
 
 /// A sign and words for how a registration stands.

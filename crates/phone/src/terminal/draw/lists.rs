@@ -155,10 +155,17 @@ pub(super) fn accounts(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         {
             told.push_str(&format!(". {advice}"));
         }
-        // Why it failed needs the room; that it stands does not.
-        let room = if model.pane == Pane::Accounts { 6 } else { 2 };
-        let texts = wrapped(&told, columns).into_iter().take(room);
-        lines.extend(texts.map(|t| Line::styled(format!("  {t}"), faint())));
+        // Why it failed is told in full where one looks for it.
+        let texts = if model.pane == Pane::Accounts {
+            wrapped(&told, columns)
+        } else {
+            vec![cut(&told, columns)]
+        };
+        lines.extend(
+            texts
+                .into_iter()
+                .map(|t| Line::styled(format!("  {t}"), faint())),
+        );
     }
     rows(
         frame,

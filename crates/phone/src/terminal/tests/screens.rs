@@ -76,7 +76,7 @@ fn a_failed_registration_says_why_and_when_it_is_tried_again() {
     update(&mut model, Input::Accounts(vec![account(failed)]));
     let status = screen(&model).pop().unwrap();
     assert!(
-        status.contains("✗ alice@sori.test not registered: the"),
+        status.contains("✗ alice@sori.test not registered  ● mic"),
         "{status}"
     );
     press(&mut model, &[Press::F(10)]);

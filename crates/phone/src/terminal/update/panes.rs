@@ -2,7 +2,7 @@
 
 use super::super::keys::{Action, Pane, Press};
 use super::super::model::{
-    Choice, Divert, Effect, Model, Order, Overlay, Purpose, Question, Setting, same,
+    Choice, Divert, Effect, Model, Order, Overlay, Purpose, Question, Setting,
 };
 use super::super::texts::{Language, Text};
 use super::{Field, Notice, ask, calls, inform, push, read, tell};
@@ -215,7 +215,10 @@ pub(super) fn dial(model: &mut Model, target: &str, effects: &mut Vec<Effect>) {
 
 /// Opens the conversation with somebody.
 pub(super) fn write_to(model: &mut Model, peer: &str, effects: &mut Vec<Effect>) {
-    let found = model.conversations.iter().position(|c| same(&c.peer, peer));
+    let found = model
+        .conversations
+        .iter()
+        .position(|c| model.is_same(&c.peer, peer));
     model.at.conversation = found.unwrap_or(model.at.conversation);
     show(model, Pane::Messages, effects);
     push(
