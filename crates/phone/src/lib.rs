@@ -15,8 +15,10 @@ mod answered;
 mod call_media;
 mod event;
 mod line;
+pub mod link;
 mod negotiation;
 mod phone;
+pub mod provision;
 mod sound;
 mod stream;
 

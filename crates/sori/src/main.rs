@@ -10,6 +10,7 @@ mod exit;
 mod json;
 mod options;
 mod password;
+mod provision;
 mod register;
 mod report;
 mod serve;
