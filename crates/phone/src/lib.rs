@@ -12,6 +12,7 @@
 
 mod address;
 mod answered;
+pub mod book;
 mod call_media;
 mod event;
 mod line;

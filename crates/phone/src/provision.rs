@@ -28,6 +28,7 @@ pub use watch::{Update, Watch};
 
 use self::cache::Kept;
 use self::http::Answer;
+pub(crate) use self::schema::hexadecimal;
 
 /// Settings, and where they are from.
 #[derive(Clone, Debug)]

@@ -7,6 +7,8 @@ mod config;
 mod console;
 mod desk;
 mod exit;
+#[allow(dead_code, reason = "for `sori phone`")]
+mod handler;
 mod json;
 mod options;
 mod password;
