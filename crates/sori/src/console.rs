@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
+use phone::provision::{Fetched, Origin};
 use phone::{Agreed, Event, Statistics};
 
 use crate::exit::{Exit, Failure};
@@ -21,14 +22,45 @@ pub struct Console {
 
 impl Console {
     /// A console of the command `sori COMMAND`.
-    pub fn new(command: &'static str, account: &str, json: bool) -> Console {
+    pub fn new(command: &'static str, json: bool) -> Console {
         Console {
             command,
-            account: account.to_owned(),
+            account: String::new(),
             json,
             live: !json && std::io::stderr().is_terminal(),
             open: false,
         }
+    }
+
+    /// Whose phone it is that is told of.
+    pub fn is_for(&mut self, account: &str) {
+        account.clone_into(&mut self.account);
+    }
+
+    /// Settings have been taken from a document.
+    pub fn provisioned(&mut self, url: &str, fetched: &Fetched) {
+        if self.json {
+            print(&report::provisioned(url, fetched).line());
+        }
+        self.say(&match &fetched.origin {
+            Origin::Server | Origin::Unchanged => format!("settings from {url}"),
+            Origin::Cache { because } => {
+                format!("{because}\nusing settings of {}", report::day(fetched.date))
+            }
+        });
+        for warning in &fetched.warnings {
+            self.say(&format!("settings: {warning}"));
+        }
+    }
+
+    /// The call is over and the program stays a while, so that it can be read why.
+    pub fn closing(&mut self, pause: Duration, why: Option<&str>) {
+        if self.json {
+            let object = report::named("closing").decimal("after_s", pause.as_secs_f64());
+            print(&object.line());
+        }
+        let why = why.map(|why| format!("{why}; ")).unwrap_or_default();
+        self.say(&format!("{why}closing in {} s", pause.as_secs_f64()));
     }
 
     /// Whether [`Console::talking`] shows anything.

@@ -7,10 +7,13 @@ mod config;
 mod console;
 mod desk;
 mod exit;
+#[allow(dead_code, reason = "for `sori phone`")]
+mod handler;
 mod json;
 mod options;
 mod password;
 mod phone;
+mod provision;
 mod register;
 mod report;
 mod screen;
