@@ -12,15 +12,19 @@
 
 mod address;
 mod answered;
+pub mod book;
 mod call_media;
 pub mod control;
 mod event;
 mod level;
 mod line;
+pub mod link;
 mod negotiation;
 mod phone;
+pub mod provision;
 mod sound;
 mod stream;
+pub mod terminal;
 
 pub use address::{AddressError, Name, Server, target};
 pub use event::{AccountNumber, Agreed, CallNumber, Event, EventSink, Quality};

@@ -77,43 +77,18 @@ pub(crate) enum Command {
 /// What is asked about one call.
 pub(crate) enum Within {
     Ring,
-    Reject {
-        status: u16,
-    },
+    Reject { status: u16 },
     HangUp,
-    Hold {
-        held: bool,
-    },
-    Codecs {
-        codecs: Vec<CodecKind>,
-    },
-    Divert {
-        target: String,
-        why: &'static str,
-    },
-    Transfer {
-        target: String,
-    },
-    TransferTo {
-        other: CallNumber,
-    },
-    RefuseTransfer {
-        status: u16,
-    },
-    Join {
-        joined: bool,
-    },
-    Press {
-        keys: String,
-    },
-    Info {
-        content_type: String,
-        body: Vec<u8>,
-    },
-    Message {
-        content_type: String,
-        body: Vec<u8>,
-    },
+    Hold { held: bool },
+    Codecs { codecs: Vec<CodecKind> },
+    Divert { target: String, why: &'static str },
+    Transfer { target: String },
+    TransferTo { other: CallNumber },
+    RefuseTransfer { status: u16 },
+    Join { joined: bool },
+    Press { keys: String },
+    Info { content_type: String, body: Vec<u8> },
+    Message { content_type: String, body: Vec<u8> },
 }
 
 /// Hands out call numbers, on any thread.

@@ -39,8 +39,12 @@ pub struct Settings {
     pub account: Name,
     /// The name that callees see.
     pub display_name: Option<String>,
+    /// The user name for Digest, where it is not that of the account.
+    pub auth_user: Option<String>,
     /// What answers the server's challenges.
     pub password: Option<String>,
+    /// What answers them where there is no password.
+    pub hashes: Option<Secret>,
     /// The server that all requests go through; without one, the account's domain by RFC 3263.
     pub server: Option<Server>,
     /// Whether requests go straight to whom they are for, with no server of the account in between.
@@ -63,7 +67,9 @@ impl Settings {
         Settings {
             account,
             display_name: None,
+            auth_user: None,
             password: None,
+            hashes: None,
             server: None,
             direct: None,
             port: None,
@@ -94,7 +100,9 @@ impl Settings {
     fn account(&self) -> ua::Account {
         let mut account = ua::Account::new(&self.account.uri());
         account.display_name.clone_from(&self.display_name);
-        account.secret = self.password.clone().map(Secret::Password);
+        account.username.clone_from(&self.auth_user);
+        let password = self.password.clone().map(Secret::Password);
+        account.secret = password.or_else(|| self.hashes.clone());
         account.proxy = self.proxy();
         account.user_agent.clone_from(&self.product);
         account
@@ -106,6 +114,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("account", &self.account)
             .field("password", &self.password.as_ref().map(|_| ".."))
+            .field("hashes", &self.hashes)
             .field("server", &self.server)
             .field("direct", &self.direct)
             .field("port", &self.port)

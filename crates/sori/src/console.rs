@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
+use phone::provision::{Fetched, Origin};
 use phone::{Agreed, Event, Statistics};
 
 use crate::exit::{Exit, Failure};
@@ -18,18 +19,55 @@ pub struct Console {
     live: bool,
     /// Such a line stands there now.
     open: bool,
+    /// What leaves with the next flush.
+    waiting: String,
 }
+
+/// What waits no longer for others to leave with, in octets.
+const LONG: usize = 32 * 1024;
 
 impl Console {
     /// A console of the command `sori COMMAND`.
-    pub fn new(command: &'static str, account: &str, json: bool) -> Console {
+    pub fn new(command: &'static str, json: bool) -> Console {
         Console {
             command,
-            accounts: vec![account.to_owned()],
+            accounts: Vec::new(),
             json,
             live: !json && std::io::stderr().is_terminal(),
             open: false,
+            waiting: String::new(),
         }
+    }
+
+    /// Whose phone it is that is told of; the next account where it has several.
+    pub fn is_for(&mut self, account: &str) {
+        self.accounts.push(account.to_owned());
+    }
+
+    /// Settings have been taken from a document.
+    pub fn provisioned(&mut self, url: &str, fetched: &Fetched) {
+        if self.json {
+            print(&report::provisioned(url, fetched).line());
+        }
+        self.say(&match &fetched.origin {
+            Origin::Server | Origin::Unchanged => format!("settings from {url}"),
+            Origin::Cache { because } => {
+                format!("{because}\nusing settings of {}", report::day(fetched.date))
+            }
+        });
+        for warning in &fetched.warnings {
+            self.say(&format!("settings: {warning}"));
+        }
+    }
+
+    /// The call is over and the program stays a while, so that it can be read why.
+    pub fn closing(&mut self, pause: Duration, why: Option<&str>) {
+        if self.json {
+            let object = report::named("closing").decimal("after_s", pause.as_secs_f64());
+            print(&object.line());
+        }
+        let why = why.map(|why| format!("{why}; ")).unwrap_or_default();
+        self.say(&format!("{why}closing in {} s", pause.as_secs_f64()));
     }
 
     /// Whether [`Console::talking`] shows anything.
@@ -37,28 +75,53 @@ impl Console {
         self.live
     }
 
-    /// A console of several accounts.
-    pub fn of_all(command: &'static str, accounts: Vec<String>, json: bool) -> Console {
-        Console {
-            accounts,
-            ..Console::new(command, "", json)
-        }
-    }
-
-    /// An object for programs, a text for persons.
-    pub fn tell(&mut self, object: impl FnOnce() -> Object, text: &str) {
-        if self.json {
-            print(&object().line());
-        } else {
-            self.say(text);
-        }
-    }
-
     /// How long the call has stood.
     pub fn talking(&mut self, since: Duration) {
         if self.live {
             eprint!("\rtalking {} ", clock(since));
             self.open = true;
+        }
+    }
+
+    /// An event as an object.
+    pub fn object(&self, event: &Event) -> Object {
+        report::event(event, &self.accounts)
+    }
+
+    /// An object for programs, a text for persons. It leaves with [`Console::flush`].
+    pub fn tell(&mut self, object: Object, text: &str) {
+        if self.json {
+            self.waiting.push_str(&object.line());
+        } else {
+            self.waiting.push_str(&harmless(text));
+            self.waiting.push('\n');
+        }
+        self.flush_if_long();
+    }
+
+    /// Tells an event with others: it leaves with [`Console::flush`].
+    pub fn event_later(&mut self, event: &Event) {
+        if self.json {
+            let line = self.object(event).line();
+            self.waiting.push_str(&line);
+        } else if let Some(text) = text(event) {
+            let call = event.call().map(|c| format!("#{c} ")).unwrap_or_default();
+            self.waiting.push_str(&harmless(&format!("{call}{text}\n")));
+        }
+        self.flush_if_long();
+    }
+
+    fn flush_if_long(&mut self) {
+        if self.waiting.len() > LONG {
+            self.flush();
+        }
+    }
+
+    /// Lets everything told so far leave.
+    pub fn flush(&mut self) {
+        if !self.waiting.is_empty() {
+            print(&self.waiting);
+            self.waiting.clear();
         }
     }
 

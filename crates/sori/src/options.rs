@@ -36,7 +36,7 @@ pub struct Args {
 
 /// Asks and shows the answer.
 pub fn run(args: Args) -> ExitCode {
-    let mut console = Console::new("options", "", args.output.json);
+    let mut console = Console::new("options", args.output.json);
     match ask(&args, &mut console) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => console.failure(&failure).into(),

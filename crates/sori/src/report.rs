@@ -1,11 +1,14 @@
 //! What happens as JSON objects: the names and members that scripts rely on.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
+use phone::control::Refusal;
+use phone::provision::{Fetched, Origin};
 use phone::{AccountNumber, Agreed, CallNumber, Cause, Event, Statistics};
 
 use crate::exit::Failure;
 use crate::json::Object;
+use crate::provision::{origin, since_epoch};
 
 /// The events of `--json`, for the help and the manual.
 macro_rules! json_events {
@@ -13,6 +16,8 @@ macro_rules! json_events {
         "\
 Events of --json, one object a line; each has \"event\" and \"time\" (RFC 3339, UTC), those of calls
 have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
+  provisioned          url, origin (server, unchanged, cache), date (when the server last had it),
+                       reason? (why the server's answer is not used), warnings
   registered           account, contact, expires_s
   registration_failed  account, reason, status?, retry_in_s? (absent: it is not tried again)
   unregistered         account
@@ -54,6 +59,7 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
   ended                cause, reason, status?, call_id?, duration_s, packets_sent,
                        packets_received, packets_lost, packets_late, jitter_ms, round_trip_ms?,
                        remote_packets_lost?, remote_jitter_ms?
+  closing              after_s: the call is over, and the program will be
   error                why the exit code is not 0: exit_code, status?, message, advice
                        why a command was not carried out: command, message, advice
 cause is one of hung_up_here, hung_up_there, cancelled, refused, unauthorized, timed_out,
@@ -206,6 +212,35 @@ pub fn failure(failure: &Failure) -> Object {
         .number_if("status", failure.status.map(u64::from))
         .text("message", &failure.message)
         .text("advice", &failure.advice)
+}
+
+/// Settings, and where they are from.
+pub fn provisioned(url: &str, fetched: &Fetched) -> Object {
+    let reason = match &fetched.origin {
+        Origin::Cache { because } => Some(because.to_string()),
+        Origin::Server | Origin::Unchanged => None,
+    };
+    named("provisioned")
+        .text("url", url)
+        .text("origin", origin(fetched))
+        .text("date", &rfc3339(since_epoch(fetched.date)))
+        .text_if("reason", reason.as_deref())
+        .list("warnings", &fetched.warnings)
+}
+
+/// `2026-11-21 07:31 UTC`.
+pub fn day(moment: SystemTime) -> String {
+    let text = rfc3339(since_epoch(moment));
+    let (day, time) = text.split_once('T').unwrap_or_default();
+    format!("{day} {} UTC", time.get(..5).unwrap_or_default())
+}
+
+/// Why a command of a script is not carried out.
+pub fn refusal(refusal: &Refusal) -> Object {
+    named("error")
+        .text("command", &refusal.command)
+        .text("message", &refusal.what)
+        .text("advice", &refusal.advice)
 }
 
 /// An object with what all of them have.
@@ -438,11 +473,7 @@ fn status(cause: &Cause) -> Option<u64> {
 }
 
 fn now() -> String {
-    rfc3339(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
+    rfc3339(since_epoch(SystemTime::now()))
 }
 
 /// `2026-11-21T07:31:09.123Z` for a time since 1970 (RFC 3339 §5.6).

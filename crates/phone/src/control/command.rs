@@ -255,16 +255,31 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const GRAMMAR: &[(&str, &str)] = &[
     ("dial TARGET [as ACCOUNT]", "call somebody"),
     ("answer [CALL]", "answer a call that rings here"),
-    ("reject [CALL] [STATUS]", "refuse it: 486 busy, 603 declined"),
+    (
+        "reject [CALL] [STATUS]",
+        "refuse it: 486 busy, 603 declined",
+    ),
     ("hangup [CALL|all]", "end a call"),
     ("hold [CALL]", "put the other side on hold"),
     ("resume [CALL]", "take it off hold"),
     ("swap", "hold the call in progress and resume the held one"),
-    ("transfer CALL TARGET", "connect the other side with somebody"),
-    ("transfer CALL to CALL", "connect the other sides of two calls"),
-    ("accept-transfer CALL", "call whom the other side asks us to"),
+    (
+        "transfer CALL TARGET",
+        "connect the other side with somebody",
+    ),
+    (
+        "transfer CALL to CALL",
+        "connect the other sides of two calls",
+    ),
+    (
+        "accept-transfer CALL",
+        "call whom the other side asks us to",
+    ),
     ("refuse-transfer CALL", "do not"),
-    ("forward CALL TARGET", "send a call that rings here elsewhere"),
+    (
+        "forward CALL TARGET",
+        "send a call that rings here elsewhere",
+    ),
     (
         "divert always|busy|no-answer TARGET|off [SECONDS]",
         "send calls elsewhere by themselves",
@@ -286,7 +301,10 @@ pub const GRAMMAR: &[(&str, &str)] = &[
     ("register [ACCOUNT]", "register, or register again"),
     ("unregister [ACCOUNT]", "unregister"),
     ("options TARGET", "ask what somebody's phone can do"),
-    ("subscribe EVENT TARGET", "follow presence, message-summary or dialog"),
+    (
+        "subscribe EVENT TARGET",
+        "follow presence, message-summary or dialog",
+    ),
     ("calls", "tell all calls"),
     ("accounts", "tell all accounts"),
     ("status", "tell calls, accounts and rules"),

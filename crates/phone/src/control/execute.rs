@@ -89,7 +89,11 @@ impl Control {
     }
 
     /// Rules and accounts.
-    fn execute_more(&mut self, command: &Command, attempt: &Attempt<'_>) -> Result<Outcome, Refusal> {
+    fn execute_more(
+        &mut self,
+        command: &Command,
+        attempt: &Attempt<'_>,
+    ) -> Result<Outcome, Refusal> {
         match command {
             Command::Divert {
                 when,
@@ -225,9 +229,7 @@ impl Control {
                 let sound = self.sound().map_err(|e| attempt.sound(&e))?;
                 let account = self.account_of(*call);
                 let new = self.phone.accept_transfer(*call, account, sound);
-                return new
-                    .map(Outcome::Call)
-                    .map_err(|e| attempt.call_error(&e));
+                return new.map(Outcome::Call).map_err(|e| attempt.call_error(&e));
             }
             Command::RefuseTransfer { call } => {
                 attempt.asks_for_transfer(self, *call)?;
@@ -243,9 +245,7 @@ impl Control {
                 self.hold_others(None);
                 let sound = self.sound().map_err(|e| attempt.sound(&e))?;
                 let call = self.phone.pick_up(AccountNumber(0), &target, sound);
-                return call
-                    .map(Outcome::Call)
-                    .map_err(|e| attempt.call_error(&e));
+                return call.map(Outcome::Call).map_err(|e| attempt.call_error(&e));
             }
             // All others have been carried out.
             _ => {}
@@ -253,12 +253,7 @@ impl Control {
         Ok(Outcome::Done)
     }
 
-    fn message(
-        &self,
-        attempt: &Attempt<'_>,
-        to: &Recipient,
-        text: &str,
-    ) -> Result<(), Refusal> {
+    fn message(&self, attempt: &Attempt<'_>, to: &Recipient, text: &str) -> Result<(), Refusal> {
         match to {
             Recipient::Call(call) => {
                 attempt.established(self, *call)?;
@@ -357,7 +352,9 @@ impl Attempt<'_> {
         if let Some(call) = named {
             let known = self.known(control, call)?;
             if !fits(known) {
-                return Err(self.refuse(format!("call {call} is not one that {what}"), "see: calls"));
+                return Err(
+                    self.refuse(format!("call {call} is not one that {what}"), "see: calls")
+                );
             }
             return Ok(call);
         }

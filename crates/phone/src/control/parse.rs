@@ -166,7 +166,9 @@ fn read_more(verb: &str, words: &mut Words<'_>) -> Result<Command, Refusal> {
 
 /// What may have been meant.
 fn known(verb: &str) -> String {
-    let verbs = GRAMMAR.iter().filter_map(|(usage, _)| usage.split(' ').next());
+    let verbs = GRAMMAR
+        .iter()
+        .filter_map(|(usage, _)| usage.split(' ').next());
     let near = verbs
         .clone()
         .find(|v| !verb.is_empty() && (v.starts_with(verb) || verb.starts_with(v)));
@@ -505,11 +507,23 @@ mod tests {
             ("", "no command ''", "commands are dial, answer"),
             ("dail bob", "no command 'dail'", "commands are"),
             ("hang", "no command 'hang'", "did you mean 'hangup'?"),
-            ("dial", "TARGET is missing", "write: dial TARGET [as ACCOUNT]"),
+            (
+                "dial",
+                "TARGET is missing",
+                "write: dial TARGET [as ACCOUNT]",
+            ),
             ("dial bob as", "after 'as'", "write: dial"),
             ("dial bob carol", "'carol' is too much", "write: dial"),
-            ("hold x", "'x' is not the number of a call", "write: hold [CALL]"),
-            ("transfer 1", "TARGET is missing", "or: transfer CALL to CALL"),
+            (
+                "hold x",
+                "'x' is not the number of a call",
+                "write: hold [CALL]",
+            ),
+            (
+                "transfer 1",
+                "TARGET is missing",
+                "or: transfer CALL to CALL",
+            ),
             ("transfer 1 to", "after 'to'", "write: transfer"),
             ("reject 1 200", "300 to 699", "write: reject"),
             ("divert sometimes x", "always, busy or no-answer", "divert"),
@@ -525,7 +539,11 @@ mod tests {
         ] {
             let refusal = refused(line);
             assert!(refusal.what.contains(what), "{line}: {}", refusal.what);
-            assert!(refusal.advice.contains(advice), "{line}: {}", refusal.advice);
+            assert!(
+                refusal.advice.contains(advice),
+                "{line}: {}",
+                refusal.advice
+            );
             assert_eq!(refusal.command, line.trim());
         }
         let long = "x".repeat(20_000);

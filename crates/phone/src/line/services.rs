@@ -46,9 +46,7 @@ impl Line {
     ) {
         let (agent, tx) = endpoint.agent();
         let asked = match self.account_id(account) {
-            Some(account) => {
-                agent.request(now, tx, account, "MESSAGE", &target, &[], Some(body))
-            }
+            Some(account) => agent.request(now, tx, account, "MESSAGE", &target, &[], Some(body)),
             None => Err(ua::Misuse::NoAccount),
         };
         self.note_asked(now, ("MESSAGE", target, None), asked);
@@ -158,12 +156,7 @@ impl Line {
                     return;
                 };
                 self.tell(if asked.method == "OPTIONS" {
-                    answered(
-                        &response.packet(),
-                        status,
-                        reason,
-                        now.since(asked.sent),
-                    )
+                    answered(&response.packet(), status, reason, now.since(asked.sent))
                 } else {
                     Event::Sent {
                         method: asked.method,

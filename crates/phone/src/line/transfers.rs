@@ -24,10 +24,42 @@ pub(super) struct Watch {
 }
 
 impl Line {
-    pub(super) fn pick_up(&mut self, _: Time, _: &mut Endpoint, _: (CallNumber, AccountNumber), _: &str, _: Box<Negotiation>) {}
-    pub(super) fn subscribe(&mut self, _: Time, _: &mut Endpoint, _: AccountNumber, _: (String, String)) {}
-    pub(super) fn accept_transfer(&mut self, _: Time, _: &mut Endpoint, _: CallNumber, _: CallNumber, _: Box<Negotiation>) {}
-    pub(super) fn divert(&mut self, now: Time, endpoint: &mut Endpoint, id: CallId, _: String, _: &str) { self.refuse(now, endpoint, id, 480, None); }
+    pub(super) fn pick_up(
+        &mut self,
+        _: Time,
+        _: &mut Endpoint,
+        _: (CallNumber, AccountNumber),
+        _: &str,
+        _: Box<Negotiation>,
+    ) {
+    }
+    pub(super) fn subscribe(
+        &mut self,
+        _: Time,
+        _: &mut Endpoint,
+        _: AccountNumber,
+        _: (String, String),
+    ) {
+    }
+    pub(super) fn accept_transfer(
+        &mut self,
+        _: Time,
+        _: &mut Endpoint,
+        _: CallNumber,
+        _: CallNumber,
+        _: Box<Negotiation>,
+    ) {
+    }
+    pub(super) fn divert(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: CallId,
+        _: String,
+        _: &str,
+    ) {
+        self.refuse(now, endpoint, id, 480, None);
+    }
     pub(super) fn transfer(&mut self, _: Time, _: &mut Endpoint, _: CallId, _: String) {}
     pub(super) fn transfer_to(&mut self, _: Time, _: &mut Endpoint, _: CallId, _: CallNumber) {}
     pub(super) fn transfer_now(&mut self, _: Time, _: &mut Endpoint, _: CallId) {}
