@@ -146,7 +146,7 @@ fn print(text: &str) {
 }
 
 /// Text from the network without what a terminal would obey.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| {
             if c.is_control() && c != '\n' {
