@@ -20,6 +20,7 @@ pub mod link;
 mod negotiation;
 mod phone;
 pub mod provision;
+mod secure;
 mod sound;
 mod stream;
 
@@ -29,6 +30,7 @@ pub use media::codec::CodecKind;
 pub use media::dtmf::code as dtmf_code;
 pub use media::session::Statistics;
 pub use phone::{CallError, Phone, PhoneError, Settings};
+pub use secure::{Security, Srtp};
 pub use sip::flow::Transport;
 pub use sip::ua::Cause;
 pub use sound::{Recorder, Sound, SoundError, Source};

@@ -19,6 +19,7 @@ use crate::call_media::{CallMedia, Order};
 use crate::event::{CallNumber, EventSink};
 use crate::line::{Command, Line, Numbers};
 use crate::negotiation::{Negotiation, capabilities};
+use crate::secure::{Srtp, local_srtp};
 use crate::sound::Sound;
 
 /// Ports tried before giving up on one that is free for datagrams and streams alike.
@@ -47,10 +48,14 @@ pub struct Settings {
     pub server: Option<Server>,
     /// Whether requests go straight to whom they are for, with no server of the account in between.
     pub direct: Option<String>,
+    /// The session interval to ask for, in seconds (RFC 4028); what the user agent finds right when `None`.
+    pub session_expires: Option<u32>,
     /// The local port for SIP, UDP and TCP; any free one when `None`.
     pub port: Option<u16>,
     /// Codecs in the order of preference.
     pub codecs: Vec<CodecKind>,
+    /// Whether sound is encrypted.
+    pub srtp: Srtp,
     /// What User-Agent and Server say.
     pub product: String,
     /// Receives a copy of every SIP message.
@@ -68,8 +73,10 @@ impl Settings {
             hashes: None,
             server: None,
             direct: None,
+            session_expires: None,
             port: None,
             codecs: CodecKind::ALL.to_vec(),
+            srtp: Srtp::Off,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
         }
@@ -96,6 +103,7 @@ impl Settings {
         let mut account = ua::Account::new(&self.account.uri());
         account.display_name.clone_from(&self.display_name);
         account.username.clone_from(&self.auth_user);
+        account.session_expires = self.session_expires.or(account.session_expires);
         let password = self.password.clone().map(Secret::Password);
         account.secret = password.or_else(|| self.hashes.clone());
         account.proxy = self.proxy();
@@ -126,6 +134,7 @@ pub struct Phone {
     numbers: Numbers,
     address: SocketAddr,
     codecs: Vec<CodecKind>,
+    srtp: Srtp,
 }
 
 impl Phone {
@@ -163,6 +172,7 @@ impl Phone {
             let endpoint = Endpoint::new(
                 Config {
                     shard: 0,
+                    shards: 1,
                     seed: random()?,
                     product: settings.product.clone(),
                 },
@@ -176,6 +186,7 @@ impl Phone {
                         numbers,
                         address: local,
                         codecs: settings.codecs,
+                        srtp: settings.srtp,
                     });
                 }
                 // Somebody else took the port between our look and our bind.
@@ -296,6 +307,7 @@ impl Phone {
         let local = SocketAddr::new(self.address.ip(), ports.port);
         let seed = random().map_err(|_| CallError::Ended)?;
         let seed = u64::from_le_bytes(seed);
+        let srtp = local_srtp(self.srtp).map_err(|_| CallError::Ended)?;
         let open = Order::Open {
             call,
             ports,
@@ -303,7 +315,8 @@ impl Phone {
         };
         let given = self.media.orders().give(open);
         given.map_err(|_| CallError::Ended)?;
-        Ok(Box::new(Negotiation::new(local, &self.codecs, seed)))
+        let negotiation = Negotiation::new(local, &self.codecs, seed);
+        Ok(Box::new(negotiation.protected(srtp)))
     }
 
     fn post(&self, command: Command) -> bool {
