@@ -158,11 +158,13 @@ pub enum Order {
     /// Remove the contact with this address.
     RemoveContact(String),
     /// Remove from the history.
-    Forget(i64),
+    Forget(crate::book::CallId),
     /// Missed calls were looked at.
     SawHistory,
     /// The texts of this other side were looked at.
     Read(String),
+    /// The screen speaks another language from now on.
+    Speak(Language),
 }
 
 /// When calls are sent elsewhere.

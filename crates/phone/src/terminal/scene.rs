@@ -167,7 +167,7 @@ pub enum Presence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
     /// Names it in orders.
-    pub id: i64,
+    pub id: crate::book::CallId,
     /// The other side's name.
     pub name: Option<String>,
     /// The other side's address.

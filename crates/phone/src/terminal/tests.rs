@@ -148,7 +148,7 @@ fn talking() -> Call {
 
 fn past(id: i64) -> Past {
     Past {
-        id,
+        id: crate::book::CallId(id),
         name: None,
         peer: "sip:4711@sori.test".to_owned(),
         is_incoming: false,

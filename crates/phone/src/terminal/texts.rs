@@ -23,6 +23,14 @@ impl Language {
             _ => None,
         }
     }
+
+    /// Its short name: `ko`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Language::English => "en",
+            Language::Korean => "ko",
+        }
+    }
 }
 
 macro_rules! texts {

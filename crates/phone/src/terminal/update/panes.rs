@@ -356,6 +356,7 @@ fn turn(model: &mut Model, up: bool, effects: &mut Vec<Effect>) {
                 Language::English => Language::Korean,
                 Language::Korean => Language::English,
             };
+            effects.push(Effect::Order(Order::Speak(model.language)));
         }
         Some(Setting::Microphone) => choose(model, Choice::Microphone),
         Some(Setting::Speaker) => choose(model, Choice::Speaker),
