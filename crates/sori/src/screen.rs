@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use net::{Direction, Tap};
 use phone::book::Book;
 use phone::control::{Control, Sounds};
+use phone::link::Link;
 use phone::terminal::{self, Happening, Language, Logged, Look, Setup};
 use phone::{Event, Phone, Settings};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
@@ -77,6 +78,9 @@ fn show(
         .language
         .or_else(|| Language::from_locale(&chosen?))
         .or_else(|| Language::from_locale(&locale(&["LC_ALL", "LC_MESSAGES", "LANG"])?));
+    let accounts = control.phone().accounts();
+    let domain = accounts.first().map_or("", |(_, name)| &name.domain);
+    let link = options.link.map(|link| link.uri(domain));
     let charset = locale(&["LC_ALL", "LC_CTYPE", "LANG"]);
     let setup = Setup {
         language: spoken.unwrap_or_default(),
@@ -92,7 +96,7 @@ fn show(
         }),
         recordings: book_folder(&book).join("recordings"),
         book,
-        link: options.link,
+        link: link.transpose().map_err(|error| Failure::new(Exit::Usage, error.to_string(), ""))?,
     };
     terminal::run(setup).map_err(|error| internal("the terminal cannot be used", &error))
 }
