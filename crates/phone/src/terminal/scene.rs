@@ -250,6 +250,8 @@ pub struct Device {
 /// The sound of this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Devices {
+    /// Whether devices of this machine are used at all, and not files.
+    pub are_used: bool,
     /// Microphones there are.
     pub microphones: Vec<Device>,
     /// Speakers there are.

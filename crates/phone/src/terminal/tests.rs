@@ -34,6 +34,7 @@ fn sized(columns: u16, rows: u16) -> Model {
             contact("Carol", "4711", Presence::Offline),
         ]),
         Input::Devices(Devices {
+            are_used: true,
             microphones: vec![device("m1", "USB microphone"), device("m2", "내장 마이크")],
             speakers: vec![device("s1", "Headset")],
             microphone: Some("m1".to_owned()),

@@ -275,16 +275,19 @@ pub(super) fn status(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         format!("{sign} {}", model.text(text))
     };
     let devices = &model.devices;
-    parts.push(device(
-        Text::MicOk,
-        devices.microphone.is_some(),
-        &devices.microphone_trouble,
-    ));
-    parts.push(device(
-        Text::SpeakerOk,
-        devices.speaker.is_some(),
-        &devices.speaker_trouble,
-    ));
+    if devices.are_used {
+        let (microphone, speaker) = (&devices.microphone, &devices.speaker);
+        parts.push(device(
+            Text::MicOk,
+            microphone.is_some(),
+            &devices.microphone_trouble,
+        ));
+        parts.push(device(
+            Text::SpeakerOk,
+            speaker.is_some(),
+            &devices.speaker_trouble,
+        ));
+    }
     let voicemail: u32 = model.accounts.iter().filter_map(|a| a.voicemail).sum();
     for (count, text) in [
         (model.missed(), Text::MissedCount),

@@ -306,6 +306,17 @@ fn devices_and_services_are_set() {
 }
 
 #[test]
+fn without_devices_there_is_nothing_to_choose() {
+    let mut model = idle();
+    update(&mut model, Input::Devices(Devices::default()));
+    hides(&model, "mic");
+    assert!(press(&mut model, &[Press::F(7), Press::Char('t')]).is_empty());
+    shows(&model, "Do not disturb");
+    hides(&model, "Microphone");
+    hides(&model, "test tone");
+}
+
+#[test]
 fn pasted_text_is_never_obeyed() {
     let mut model = idle();
     let effects = update(&mut model, Input::Paste(" +82 2-123\n\u{1b}q".to_owned()));
