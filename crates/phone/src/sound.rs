@@ -237,7 +237,8 @@ impl fmt::Debug for Recorder {
 pub struct SoundError(String);
 
 impl SoundError {
-    fn new(text: String) -> SoundError {
+    /// What is wrong, for a person.
+    pub fn new(text: String) -> SoundError {
         SoundError(text)
     }
 }

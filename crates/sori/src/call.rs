@@ -99,7 +99,6 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
         desk.close(Duration::ZERO);
         return Err(failure);
     }
-    console.calling(&target);
     let number = desk
         .phone
         .call(&target, sound)

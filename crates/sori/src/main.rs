@@ -9,6 +9,7 @@ mod desk;
 mod exit;
 #[allow(dead_code, reason = "for `sori phone`")]
 mod handler;
+mod headless;
 mod json;
 mod options;
 mod password;

@@ -87,7 +87,7 @@ fn ask(args: &Args, console: &mut Console) -> Result<(), Failure> {
                 show(console, &target, &event);
                 break verdict(&target, &event);
             }
-            Event::RequestFailed { cause } => {
+            Event::RequestFailed { cause, .. } => {
                 break Err(Failure::of(cause, "cannot ask", &target, false));
             }
             _ => {}

@@ -79,7 +79,7 @@ fn register(args: &Args, console: &mut Console) -> Result<(), Failure> {
         };
         console.event(&event);
         match event {
-            Event::Registered { .. } | Event::Unregistered => break Ok(()),
+            Event::Registered { .. } | Event::Unregistered { .. } => break Ok(()),
             Event::RegistrationFailed { cause, .. } => {
                 break Err(Failure::of(&cause, "cannot register", &whom, has_password));
             }
