@@ -124,7 +124,9 @@ pub fn run(
     console.flush();
     let lost = lost.load(Ordering::Relaxed);
     if lost > 0 {
-        eprintln!("sori phone: {lost} events were lost because nobody read standard output fast enough");
+        eprintln!(
+            "sori phone: {lost} events were lost because nobody read standard output fast enough"
+        );
     }
     Ok(())
 }
@@ -172,10 +174,13 @@ impl Headless {
 
     fn wait(&self, happenings: &Receiver<Happening>) -> Result<Happening, RecvTimeoutError> {
         let deadlines = [self.control.next_deadline(), self.scripts.next_deadline()];
-        let wait = deadlines.into_iter().flatten().min().map_or(
-            Duration::from_secs(3600),
-            |deadline| deadline.saturating_duration_since(Instant::now()),
-        );
+        let wait = deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(Duration::from_secs(3600), |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
         happenings.recv_timeout(wait)
     }
 
@@ -226,10 +231,7 @@ fn read_lines(
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = from
-            .by_ref()
-            .take(LONGEST)
-            .read_until(b'\n', &mut line);
+        let read = from.by_ref().take(LONGEST).read_until(b'\n', &mut line);
         if !matches!(read, Ok(1..)) {
             break;
         }

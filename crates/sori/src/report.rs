@@ -356,9 +356,9 @@ fn of_sound(event: &Event) -> Object {
 fn of_services(event: &Event) -> Object {
     let of = |name| named(name).number_if("call", event.call().map(CallNumber::as_u64));
     match event {
-        Event::Held { by_us, by_peer, .. } => of("hold")
-            .flag("by_us", *by_us)
-            .flag("by_peer", *by_peer),
+        Event::Held { by_us, by_peer, .. } => {
+            of("hold").flag("by_us", *by_us).flag("by_peer", *by_peer)
+        }
         Event::ChangeRefused { what, cause, .. } => of("change_refused")
             .text("what", what)
             .text("reason", &cause.to_string())

@@ -27,6 +27,7 @@ const WAITING: usize = 8192;
 
 /// What the screen can be told on the command line.
 #[derive(Debug, clap::Args)]
+#[group(id = "screen")]
 pub struct Options {
     /// Speak this language: en, ko [default: that of LC_ALL, LC_MESSAGES or LANG]
     #[arg(long, value_name = "LANGUAGE", value_parser = language)]
@@ -96,7 +97,9 @@ fn show(
         }),
         recordings: book_folder(&book).join("recordings"),
         book,
-        link: link.transpose().map_err(|error| Failure::new(Exit::Usage, error.to_string(), ""))?,
+        link: link
+            .transpose()
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string(), ""))?,
     };
     terminal::run(setup).map_err(|error| internal("the terminal cannot be used", &error))
 }

@@ -55,7 +55,10 @@ pub fn status(control: &Control, tell: &mut Teller<'_>) {
         .flag("autoanswer", rules.auto_answer.is_some())
         .text_if("divert_always", rules.always.as_deref())
         .text_if("divert_busy", rules.busy.as_deref())
-        .text_if("divert_no_answer", no_answer.map(|(target, _)| target.as_str()));
+        .text_if(
+            "divert_no_answer",
+            no_answer.map(|(target, _)| target.as_str()),
+        );
     let on = |on: bool| if on { "on" } else { "off" };
     let text = format!(
         "do not disturb {}, call waiting {}, automatic answer {}",
