@@ -18,7 +18,8 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PYTHON = os.path.join(ROOT, ".cache", "venv", "bin", "python")
-MODULES = ["cases_harness", "cases_load", "cases_calls", "cases_echo", "cases_refusals", "cases_hops", "cases_storage", "cases_wire", "cases_provision", "cases_terminal"]
+MODULES = ["cases_harness", "cases_load", "cases_calls", "cases_echo", "cases_refusals", "cases_hops", "cases_storage", "cases_wire",
+           "cases_secure", "cases_provision", "cases_terminal"]
 TAIL = 16
 
 

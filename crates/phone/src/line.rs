@@ -16,7 +16,7 @@ use net::Owner;
 use sip::endpoint::{self, Endpoint};
 use sip::message::StatusCode;
 use sip::time::Time;
-use sip::ua::{self, CallId, Cause, RequestId, SubscriptionId, TransferId};
+use sip::ua::{self, CallId, Cause, Diverted, RequestId, SubscriptionId, TransferId};
 
 use self::accounts::Seat;
 use self::calls::{Agreement, Call, Incoming};
@@ -66,6 +66,7 @@ pub(crate) enum Command {
     AcceptTransfer {
         number: CallNumber,
         new: CallNumber,
+        account: AccountNumber,
         negotiation: Box<Negotiation>,
     },
     /// Something about one call.
@@ -81,7 +82,7 @@ pub(crate) enum Within {
     HangUp,
     Hold { held: bool },
     Codecs { codecs: Vec<CodecKind> },
-    Divert { target: String, why: &'static str },
+    Divert { target: String, why: Diverted },
     Transfer { target: String },
     TransferTo { other: CallNumber },
     RefuseTransfer { status: u16 },
@@ -237,6 +238,7 @@ impl Line {
                 status,
                 reason,
                 body,
+                offer,
                 ..
             } => {
                 if let Some(number) = self.number(call) {
@@ -246,7 +248,8 @@ impl Line {
                         reason,
                     });
                 }
-                if body.is_some() {
+                // We always offer in our INVITE: an offer that comes back is none of ours to answer here.
+                if body.is_some() && !offer {
                     self.complete(now, endpoint, call, body, Agreement::Early);
                 }
             }
@@ -272,7 +275,7 @@ impl Line {
                 self.reoffered(now, endpoint, call, offer.as_deref());
             }
             ua::Event::Ended { call, cause } => self.ended(now, call, cause),
-            other => self.on_account(now, other),
+            other => self.on_account(now, endpoint, other),
         }
     }
 }
@@ -338,8 +341,9 @@ impl Owner for Line {
             Command::AcceptTransfer {
                 number,
                 new,
+                account,
                 negotiation,
-            } => self.accept_transfer(now, endpoint, number, new, negotiation),
+            } => self.accept_transfer(now, endpoint, number, (new, account), negotiation),
             Command::Within(number, within) => {
                 if let Some(id) = self.ids.get(&number).copied() {
                     self.within(now, endpoint, id, within);

@@ -21,6 +21,7 @@ use crate::call_media::{CallMedia, Order};
 use crate::event::{AccountNumber, CallNumber, EventSink};
 use crate::line::{Command, Line, Numbers, Parts, Waiting};
 use crate::negotiation::{Negotiation, capabilities};
+use crate::secure::{Srtp, local_srtp};
 use crate::sound::Sound;
 
 /// Ports tried before giving up on one that is free for datagrams and streams alike.
@@ -49,10 +50,14 @@ pub struct Settings {
     pub server: Option<Server>,
     /// Whether requests go straight to whom they are for, with no server of the account in between.
     pub direct: Option<String>,
+    /// The session interval to ask for, in seconds (RFC 4028); what the user agent finds right when `None`.
+    pub session_expires: Option<u32>,
     /// The local port for SIP, UDP and TCP; any free one when `None`.
     pub port: Option<u16>,
     /// Codecs in the order of preference.
     pub codecs: Vec<CodecKind>,
+    /// Whether sound is encrypted.
+    pub srtp: Srtp,
     /// What User-Agent and Server say.
     pub product: String,
     /// Receives a copy of every SIP message.
@@ -72,8 +77,10 @@ impl Settings {
             hashes: None,
             server: None,
             direct: None,
+            session_expires: None,
             port: None,
             codecs: CodecKind::ALL.to_vec(),
+            srtp: Srtp::Off,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
             max_calls: 64,
@@ -101,6 +108,7 @@ impl Settings {
         let mut account = ua::Account::new(&self.account.uri());
         account.display_name.clone_from(&self.display_name);
         account.username.clone_from(&self.auth_user);
+        account.session_expires = self.session_expires.or(account.session_expires);
         let password = self.password.clone().map(Secret::Password);
         account.secret = password.or_else(|| self.hashes.clone());
         account.proxy = self.proxy();
@@ -139,6 +147,7 @@ pub struct Phone {
 struct Voice {
     address: IpAddr,
     codecs: Vec<CodecKind>,
+    srtp: Srtp,
 }
 
 impl Phone {
@@ -173,6 +182,7 @@ impl Phone {
             voices.push(Voice {
                 address: own_address(settings.nearest(), port)?,
                 codecs: settings.codecs.clone(),
+                srtp: settings.srtp,
             });
         }
         let mut addresses: Vec<IpAddr> = Vec::new();
@@ -249,6 +259,7 @@ impl Phone {
         let local = SocketAddr::new(address, ports.port);
         let seed = random().map_err(|_| CallError::Ended)?;
         let seed = u64::from_le_bytes(seed);
+        let srtp = local_srtp(voice.srtp).map_err(|_| CallError::Ended)?;
         let open = Order::Open {
             call,
             ports,
@@ -256,7 +267,8 @@ impl Phone {
         };
         let given = self.media.orders().give(open);
         given.map_err(|_| CallError::Ended)?;
-        Ok(Box::new(Negotiation::new(local, &voice.codecs, seed)))
+        let negotiation = Negotiation::new(local, &voice.codecs, seed);
+        Ok(Box::new(negotiation.protected(srtp)))
     }
 
     /// The command was taken, or the ports opened for it are closed.
@@ -342,6 +354,7 @@ fn listen(
         let endpoint = Endpoint::new(
             Config {
                 shard: 0,
+                shards: 1,
                 seed: random()?,
                 product: settings.product.clone(),
             },

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 pub use cache::Cache;
 pub use document::{Document, MAX_OCTETS, Problem};
 pub use error::{Fault, ProvisionError};
-pub use profile::{Account, Change, Devices, Dtmf, Profile, Srtp, Timers};
+pub use profile::{Account, Change, Devices, Dtmf, Profile, Timers};
 pub use url::{Url, UrlError};
 pub use watch::{Update, Watch};
 
@@ -128,6 +128,7 @@ fn fetched(
     note: Option<String>,
 ) -> Fetched {
     let mut warnings: Vec<String> = document.warnings.iter().map(Problem::to_string).collect();
+    warnings.extend(document.profile.unmet());
     warnings.extend(note);
     let holds_secret = document.profile.accounts.iter().any(|a| a.secret.is_some());
     if holds_secret && url.is_readable_on_the_way() {

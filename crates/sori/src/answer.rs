@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use phone::{CallNumber, Event, Sound, Source};
 
-use crate::arguments::{Line, Voice, parse_seconds};
+use crate::arguments::{Line, Passage, Voice, parse_seconds};
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
@@ -36,6 +36,8 @@ pub struct Args {
     line: Line,
     #[command(flatten)]
     voice: Voice,
+    #[command(flatten)]
+    passage: Passage,
     /// Send back what is heard
     #[arg(long, conflicts_with = "play")]
     echo: bool,
@@ -74,6 +76,7 @@ fn serve(args: &Args, console: &mut Console) -> Result<(), Failure> {
     if let Some(codecs) = &args.voice.codec {
         set_up.settings.codecs.clone_from(codecs);
     }
+    args.passage.apply(&mut set_up.settings);
     let (whom, has_password) = (set_up.whom(), set_up.has_password());
     let expires = args.expires.or(set_up.expires()).unwrap_or(EXPIRES);
     let desk = Desk::open(set_up.settings)?;

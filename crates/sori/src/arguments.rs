@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use phone::{CodecKind, Name, Recorder, Server, Sound, Source};
+use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source, Srtp};
 
 use crate::exit::{Exit, Failure};
 use crate::trace;
@@ -57,6 +57,23 @@ pub struct Voice {
     /// Codecs in the order of preference [default: pcmu,pcma]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_codec)]
     pub codec: Option<Vec<CodecKind>>,
+}
+
+/// How sound travels.
+#[derive(Debug, Args)]
+pub struct Passage {
+    /// Encrypt the sound: off, optional (where the other side can), or required [default: off]
+    #[arg(long, value_name = "HOW", value_parser = Srtp::from_str)]
+    pub srtp: Option<Srtp>,
+}
+
+impl Passage {
+    /// Writes it into the settings of a phone; what is not said stays as it is there.
+    pub fn apply(&self, settings: &mut Settings) {
+        if let Some(srtp) = self.srtp {
+            settings.srtp = srtp;
+        }
+    }
 }
 
 impl Output {

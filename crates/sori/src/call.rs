@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use phone::{CallNumber, Cause, Event, Name};
 
-use crate::arguments::{Line, Voice, parse_keys, parse_pause, parse_seconds};
+use crate::arguments::{Line, Passage, Voice, parse_keys, parse_pause, parse_seconds};
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
@@ -47,6 +47,8 @@ pub struct Args {
     line: Line,
     #[command(flatten)]
     voice: Voice,
+    #[command(flatten)]
+    passage: Passage,
     /// Hang up so many seconds after the answer
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     duration: Option<Duration>,
@@ -81,6 +83,7 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
     if let Some(codecs) = &args.voice.codec {
         set_up.settings.codecs.clone_from(codecs);
     }
+    args.passage.apply(&mut set_up.settings);
     let target = target(args, &set_up)?;
     let ring = args.ring.or(set_up.profile.timers.ring).unwrap_or(RING);
     let pause = args.auto_close.unwrap_or(if set_up.is_provisioned {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use phone::provision::{Fetched, Origin};
-use phone::{Agreed, Event, Statistics};
+use phone::{Agreed, Event, Security, Statistics};
 
 use crate::exit::{Exit, Failure};
 use crate::json::Object;
@@ -187,7 +187,7 @@ fn print(text: &str) {
 }
 
 /// Text from the network without what a terminal would obey.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| {
             if c.is_control() && c != '\n' {
@@ -309,9 +309,14 @@ fn of_services(event: &Event) -> Option<String> {
 }
 
 fn path(agreed: &Agreed) -> String {
+    let locked = if agreed.security == Security::None {
+        ""
+    } else {
+        "encrypted, "
+    };
     match agreed.remote {
-        Some(remote) => format!(" ({}, {} ⇄ {remote})", agreed.codec, agreed.local),
-        None => format!(" ({}, {})", agreed.codec, agreed.local),
+        Some(remote) => format!(" ({}, {locked}{} ⇄ {remote})", agreed.codec, agreed.local),
+        None => format!(" ({}, {locked}{})", agreed.codec, agreed.local),
     }
 }
 

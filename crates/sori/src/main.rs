@@ -5,6 +5,7 @@ mod arguments;
 mod call;
 mod config;
 mod console;
+mod contacts;
 mod desk;
 mod exit;
 #[allow(dead_code, reason = "for `sori phone`")]
@@ -57,6 +58,7 @@ enum Command {
     Answer(answer::Args),
     Register(register::Args),
     Options(options::Args),
+    Contacts(contacts::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Answer(args) => answer::run(args),
         Command::Register(args) => register::run(args),
         Command::Options(args) => options::run(args),
+        Command::Contacts(args) => contacts::run(args),
     }
 }
 

@@ -27,7 +27,7 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
   ringing              status (180), reason
   progress             status (181 to 199), reason
   early_media          sound before the answer: codec, sample_rate, ptime_ms, local_rtp,
-                       remote_rtp?, sends, receives, dtmf
+                       remote_rtp?, sends, receives, dtmf, security (none, sdes), suite?
   established          peer, call_id?, transport, and all of early_media
   media_changed        hold, resume or another address: all of early_media
   hold                 by_us, by_peer: who holds whom now
@@ -425,6 +425,8 @@ fn with_agreed(object: Object, agreed: &Agreed) -> Object {
         .flag("sends", agreed.sends)
         .flag("receives", agreed.receives)
         .flag("dtmf", agreed.dtmf)
+        .text("security", agreed.security.name())
+        .text_if("suite", agreed.suite)
 }
 
 fn with_statistics(object: Object, statistics: Statistics) -> Object {
@@ -460,6 +462,8 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::TimedOut => "timed_out",
         Cause::Unreachable { .. } => "unreachable",
         Cause::NoAck => "no_ack",
+        Cause::NoPrack => "no_prack",
+        Cause::Expired => "expired",
     }
 }
 

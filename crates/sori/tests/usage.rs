@@ -8,7 +8,9 @@ use std::path::Path;
 
 use support::{PASSWORD, run, sori};
 
-const COMMANDS: [&str; 6] = ["serve", "user", "call", "answer", "register", "options"];
+const COMMANDS: [&str; 7] = [
+    "serve", "user", "call", "answer", "register", "options", "contacts",
+];
 
 /// The help of the telephone's commands as it was last looked at; SORI_BLESS=1 writes it anew.
 #[test]

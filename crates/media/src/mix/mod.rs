@@ -272,7 +272,9 @@ impl fmt::Display for Unmixable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unmixable::Full => write!(f, "the conference has {MAX_MEMBERS} members already"),
-            Unmixable::Rate(rate) => write!(f, "sound of {rate} samples per second cannot be mixed"),
+            Unmixable::Rate(rate) => {
+                write!(f, "sound of {rate} samples per second cannot be mixed")
+            }
         }
     }
 }

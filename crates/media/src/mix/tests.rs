@@ -84,7 +84,9 @@ fn loud_members_do_not_overflow() {
     let peak = heard[0].iter().map(|s| s.unsigned_abs()).max().unwrap();
     assert!((30_000..=32_767).contains(&peak), "{peak}");
     // A wrapped sum would jump from one end to the other.
-    let jump = heard[0].windows(2).map(|w| (i32::from(w[0]) - i32::from(w[1])).abs());
+    let jump = heard[0]
+        .windows(2)
+        .map(|w| (i32::from(w[0]) - i32::from(w[1])).abs());
     assert!(jump.max().unwrap() < 30_000);
 }
 

@@ -1,6 +1,7 @@
 //! Carrying commands out.
 
 use media::codec::CodecKind;
+use sip::ua::Diverted;
 
 use super::command::{Command, Divert, KeysBy, Recipient};
 use super::refusal::Refusal;
@@ -150,6 +151,12 @@ impl Control {
                 attempt.established(self, *call)?;
                 match by {
                     KeysBy::Rfc4733 => self.phone.press(*call, digits),
+                    KeysBy::Info if digits.contains(',') => {
+                        let what = "keys that travel by INFO know no pauses";
+                        return Err(
+                            attempt.refuse(what, "leave the commas out, and write: sleep 1")
+                        );
+                    }
                     KeysBy::Info => self.phone.press_by_info(*call, digits),
                 }
             }
@@ -238,7 +245,7 @@ impl Control {
             Command::Forward { call, target } => {
                 let call = attempt.one(self, Some(*call), "rings here", is_ringing)?;
                 let target = attempt.target(self, self.account_of(call), target)?;
-                self.phone.divert(call, &target, "deflection");
+                self.phone.divert(call, &target, Diverted::Deflected);
             }
             Command::Pickup { target } => {
                 let target = attempt.target(self, AccountNumber(0), target)?;

@@ -14,6 +14,8 @@ mod state;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use sip::ua::Diverted;
+
 pub use command::{Command, Divert, GRAMMAR, KeysBy, PATIENCE, Recipient};
 pub use refusal::Refusal;
 pub use rules::{NO_ANSWER, Rules};
@@ -155,7 +157,7 @@ impl Control {
             if pending.answer_at.is_some_and(|at| at <= now) {
                 self.answer_by_itself(call);
             } else if let Some((target, _)) = &self.rules.no_answer {
-                self.phone.divert(call, target, "no-answer");
+                self.phone.divert(call, target, Diverted::NoAnswer);
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sip::ua::Diverted;
+
 use super::state::{CallPhase, State};
 use crate::event::CallNumber;
 
@@ -49,15 +51,15 @@ impl Default for Rules {
 pub(super) enum Screening {
     Ring,
     Refuse(u16),
-    /// To another target, and why (RFC 5806 §4).
-    Divert(String, &'static str),
+    /// To another target, and why.
+    Divert(String, Diverted),
 }
 
 impl Rules {
     /// What is done with `call`.
     pub(super) fn screen(&self, call: CallNumber, state: &State) -> Screening {
         if let Some(target) = &self.always {
-            return Screening::Divert(target.clone(), "unconditional");
+            return Screening::Divert(target.clone(), Diverted::Unconditional);
         }
         if self.do_not_disturb {
             return Screening::Refuse(self.refusal);
@@ -66,7 +68,7 @@ impl Rules {
         let talking = |other: &super::CallState| other.phase != CallPhase::Ringing;
         match &self.busy {
             Some(target) if others.clone().any(talking) => {
-                Screening::Divert(target.clone(), "user-busy")
+                Screening::Divert(target.clone(), Diverted::Busy)
             }
             _ if !self.call_waiting && others.next().is_some() => Screening::Refuse(486),
             _ => Screening::Ring,

@@ -136,7 +136,7 @@ impl Line {
     }
 
     /// What happens to accounts, and outside calls.
-    pub(super) fn on_account(&mut self, now: Time, event: ua::Event) {
+    pub(super) fn on_account(&mut self, now: Time, endpoint: &mut Endpoint, event: ua::Event) {
         match event {
             ua::Event::Registered {
                 account,
@@ -165,7 +165,7 @@ impl Line {
                 retry_in,
                 ..
             } => self.registration_failed(account, cause, retry_in),
-            other => self.on_service(now, other),
+            other => self.on_service(now, endpoint, other),
         }
     }
 }

@@ -35,8 +35,10 @@ pub(super) struct Call {
     pub(super) next: VecDeque<Change>,
     /// A transfer that waits until the peer is on hold.
     pub(super) transfer: Option<Transfer>,
-    /// A transfer that the peer asks for and that is not decided.
-    pub(super) asked: Option<TransferId>,
+    /// A transfer that the peer asks for and that is not decided, with its target.
+    pub(super) asked: Option<(TransferId, String)>,
+    /// Keys that wait to be pressed by INFO.
+    pub(super) keys: VecDeque<char>,
     /// The call that this one takes the place of.
     pub(super) replaces: Option<CallNumber>,
 }
@@ -57,6 +59,7 @@ impl Call {
             next: VecDeque::new(),
             transfer: None,
             asked: None,
+            keys: VecDeque::new(),
             replaces: None,
         }
     }

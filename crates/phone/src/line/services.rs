@@ -1,5 +1,7 @@
 //! Requests outside calls and inside them: OPTIONS, MESSAGE, INFO, subscriptions.
 
+use std::time::Duration;
+
 use sip::endpoint::Endpoint;
 use sip::time::Time;
 use sip::ua::{self, CallId, RequestId};
@@ -15,7 +17,14 @@ pub(super) struct Asked {
     target: String,
     call: Option<CallNumber>,
     sent: Time,
+    /// The call in which a key was pressed.
+    key_of: Option<CallId>,
 }
+
+/// How long a key is said to be held.
+const PRESSED: Duration = Duration::from_millis(160);
+/// Keys of one call that may wait.
+const KEYS: usize = 1024;
 
 /// A body with what it is.
 type Body<'a> = (&'a str, &'a [u8]);
@@ -82,6 +91,36 @@ impl Line {
         self.note_asked(now, (method, peer, Some(number)), asked);
     }
 
+    /// Presses keys by INFO, each when the one before has been answered: requests may overtake one another.
+    pub(super) fn press(&mut self, now: Time, endpoint: &mut Endpoint, id: CallId, keys: &str) {
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
+        let room = KEYS.saturating_sub(call.keys.len());
+        call.keys
+            .extend(keys.chars().filter(|c| *c != ',').take(room));
+        if !self.asked.values().any(|asked| asked.key_of == Some(id)) {
+            self.press_next(now, endpoint, id);
+        }
+    }
+
+    fn press_next(&mut self, now: Time, endpoint: &mut Endpoint, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
+        let Some(key) = call.keys.pop_front() else {
+            return;
+        };
+        let (number, peer) = (call.number, call.peer.clone());
+        let (agent, tx) = endpoint.agent();
+        let asked = agent.press(now, tx, id, key, PRESSED);
+        let request = asked.as_ref().ok().copied();
+        self.note_asked(now, ("INFO", peer, Some(number)), asked);
+        if let Some(asked) = request.and_then(|request| self.asked.get_mut(&request)) {
+            asked.key_of = Some(id);
+        }
+    }
+
     /// Remembers a request until its answer comes, or tells that it never left.
     fn note_asked(
         &mut self,
@@ -96,6 +135,7 @@ impl Line {
                     target,
                     call,
                     sent: now,
+                    key_of: None,
                 };
                 self.asked.insert(request, asked);
             }
@@ -109,7 +149,7 @@ impl Line {
     }
 
     /// What happens outside calls, and inside them beside the sound.
-    pub(super) fn on_service(&mut self, now: Time, event: ua::Event) {
+    pub(super) fn on_service(&mut self, now: Time, endpoint: &mut Endpoint, event: ua::Event) {
         match event {
             ua::Event::Message {
                 account,
@@ -155,6 +195,9 @@ impl Line {
                 let Some(asked) = self.asked.remove(&request) else {
                     return;
                 };
+                if let Some(id) = asked.key_of {
+                    self.press_next(now, endpoint, id);
+                }
                 self.tell(if asked.method == "OPTIONS" {
                     answered(&response.packet(), status, reason, now.since(asked.sent))
                 } else {
@@ -177,7 +220,7 @@ impl Line {
                     });
                 }
             }
-            other => self.on_notice(other),
+            other => self.on_notice(endpoint, other),
         }
     }
 

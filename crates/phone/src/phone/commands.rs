@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use media::codec::CodecKind;
+use sip::ua::Diverted;
 
 use super::{CallError, Phone};
 use crate::call_media::{Order, Told};
@@ -114,9 +115,8 @@ impl Phone {
         self.within(call, Within::Reject { status });
     }
 
-    /// Sends a call that rings here elsewhere (302). `why` is what Diversion says (RFC 5806): `unconditional`, `user-busy`,
-    /// `no-answer`, `deflection`.
-    pub fn divert(&self, call: CallNumber, target: &str, why: &'static str) {
+    /// Sends a call that rings here elsewhere (302). `why` is what Diversion says (RFC 5806).
+    pub fn divert(&self, call: CallNumber, target: &str, why: Diverted) {
         let target = target.to_owned();
         self.within(call, Within::Divert { target, why });
     }
@@ -173,6 +173,7 @@ impl Phone {
         let command = Command::AcceptTransfer {
             number: call,
             new,
+            account,
             negotiation,
         };
         self.post_call(new, command)

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sip::auth::Secret;
 
-use super::super::profile::{Change, Dtmf, Srtp};
+use super::super::profile::{Change, Dtmf};
 use super::*;
+use crate::Srtp;
 use crate::provision::Account;
 
 /// The example of the manual, so that it stays true.
@@ -75,7 +76,6 @@ fn the_example_of_the_manual() {
     assert_eq!(profile.dtmf, Some(Dtmf::Events));
     assert_eq!(profile.srtp, Some(Srtp::Off));
     assert_eq!((profile.ice, profile.readiness), (Some(false), Some(true)));
-    assert_eq!(profile.stun.as_deref(), Some("stun.example.org:3478"));
     assert_eq!(profile.timers.session, Some(1800));
     assert_eq!(profile.timers.ring, Some(Duration::from_secs(60)));
     assert_eq!(profile.auto_close, Duration::from_secs(3));
@@ -85,6 +85,10 @@ fn the_example_of_the_manual() {
     let settings = profile.settings(visitor);
     assert_eq!(settings.password.as_deref(), Some("correct horse"));
     assert_eq!(settings.auth_user.as_deref(), Some("visitor-17"));
+    assert_eq!(
+        (settings.srtp, settings.session_expires),
+        (Srtp::Off, Some(1800))
+    );
     let settings = profile.settings(desk);
     assert!(settings.hashes.is_some() && settings.password.is_none());
     assert_eq!(
@@ -266,6 +270,16 @@ fn what_is_not_known_is_a_warning() {
     let profile = parse(&text).unwrap().profile;
     assert_eq!(profile.gateway.as_deref(), Some("1234"));
     assert_eq!(profile.language.as_deref(), Some("ko"));
+}
+
+#[test]
+fn what_cannot_be_had_is_told() {
+    let parsed = |elements: &str| parse(&with(elements)).unwrap().profile.unmet().join("; ");
+    assert_eq!(parsed("<dtmf>rfc4733</dtmf><ice>no</ice>"), "");
+    let unmet = parsed("<dtmf>info</dtmf><ice>yes</ice><stun>h</stun>");
+    for what in ["<dtmf>", "<ice>", "<stun>"] {
+        assert!(unmet.contains(what), "{unmet}");
+    }
 }
 
 #[test]

@@ -12,9 +12,10 @@ use sip::header::NameAddr;
 use sip::uri::Uri;
 
 use super::document::{Reader, number, shown, switch};
-use super::profile::{Account, Dtmf, Profile, Srtp};
+use super::profile::{Account, Dtmf, Profile};
 use super::schema;
 use crate::address::{Name, Server};
+use crate::secure::Srtp;
 
 /// An entry and where it stands.
 type Entries<'t, 'd> = BTreeMap<&'t str, (Node<'t, 'd>, String)>;

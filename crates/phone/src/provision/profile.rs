@@ -9,6 +9,7 @@ use sip::flow::Transport;
 
 use crate::address::{Name, Server, target};
 use crate::phone::Settings;
+use crate::secure::Srtp;
 
 /// How long a program that was started for one call shows its end before it closes, unless told otherwise.
 const AUTO_CLOSE: Duration = Duration::from_secs(3);
@@ -76,17 +77,6 @@ pub enum Dtmf {
     Tones,
 }
 
-/// Whether sound is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Srtp {
-    /// Never.
-    Off,
-    /// Where the other side does.
-    Optional,
-    /// Always, or there is no call.
-    Required,
-}
-
 /// Times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timers {
@@ -149,16 +139,41 @@ impl Profile {
             display_name: account.display_name.clone(),
             auth_user: account.auth_user.clone(),
             server,
+            session_expires: self.timers.session,
             ..Settings::new(account.name.clone())
         };
         match &account.secret {
             Some(Secret::Password(password)) => settings.password = Some(password.clone()),
             hashes => settings.hashes.clone_from(hashes),
         }
+        if let Some(srtp) = self.srtp {
+            settings.srtp = srtp;
+        }
         if !self.codecs.is_empty() {
             settings.codecs.clone_from(&self.codecs);
         }
         settings
+    }
+
+    /// What the document asks for and this phone cannot do, for a person.
+    pub fn unmet(&self) -> Vec<String> {
+        let cannot = [
+            (
+                self.dtmf == Some(Dtmf::Info),
+                "<dtmf>: keys are sent as rfc4733, not as INFO",
+            ),
+            (
+                self.dtmf == Some(Dtmf::Tones),
+                "<dtmf>: keys are sent as rfc4733, not as tones",
+            ),
+            (self.ice == Some(true), "<ice>: this phone does not use ICE"),
+            (
+                self.stun.is_some(),
+                "<stun>: this phone asks no STUN server",
+            ),
+        ];
+        let said = |(asked, what): (bool, &str)| asked.then(|| what.to_owned());
+        cannot.into_iter().filter_map(said).collect()
     }
 
     /// The URI of the gateway, seen from an account.

@@ -8,7 +8,7 @@ use sip::auth::{Ha1, Secret};
 use sip::flow::Transport;
 
 use super::document::{Reader, shown};
-use super::profile::{Account, Devices, Dtmf, Profile, Srtp, Timers};
+use super::profile::{Account, Devices, Dtmf, Profile, Timers};
 use crate::address::{Name, Server, target};
 
 const MAX_ACCOUNTS: usize = 16;
@@ -71,7 +71,7 @@ pub(super) fn read<'t, 'd>(reader: &mut Reader<'t, 'd>, root: Node<'t, 'd>) -> P
             "codecs" => profile.codecs = codecs(reader, node),
             "transport" => profile.transport = reader.value(node, transport),
             "dtmf" => profile.dtmf = reader.value(node, dtmf),
-            "srtp" => profile.srtp = reader.value(node, srtp),
+            "srtp" => profile.srtp = reader.value(node, str::parse),
             "ice" => profile.ice = reader.switch(node),
             "stun" => profile.stun = reader.value(node, stun),
             "timers" => profile.timers = timers(reader, node),
@@ -302,15 +302,6 @@ fn dtmf(text: &str) -> Result<Dtmf, String> {
         "info" => Ok(Dtmf::Info),
         "tones" => Ok(Dtmf::Tones),
         _ => Err("it has to be rfc4733, info or tones".to_owned()),
-    }
-}
-
-fn srtp(text: &str) -> Result<Srtp, String> {
-    match text {
-        "off" => Ok(Srtp::Off),
-        "optional" => Ok(Srtp::Optional),
-        "required" => Ok(Srtp::Required),
-        _ => Err("it has to be off, optional or required".to_owned()),
     }
 }
 

@@ -11,8 +11,8 @@ pub(super) fn reason(cause: &Cause, language: Language) -> String {
         Cause::ByPeer { .. } => Text::EndedThere,
         Cause::Cancelled => Text::Cancelled,
         Cause::AnsweredElsewhere => Text::AnsweredElsewhere,
-        Cause::TimedOut => Text::NoResponse,
-        Cause::NoAck => Text::NoAck,
+        Cause::TimedOut | Cause::Expired => Text::NoResponse,
+        Cause::NoAck | Cause::NoPrack => Text::NoAck,
         Cause::Unauthorized { status, .. } => {
             let status = status.0.to_string();
             return Text::PasswordRefused.with(language, &[&status]);
@@ -46,7 +46,11 @@ pub(super) fn advice(cause: &Cause, language: Language) -> &'static str {
             return "";
         }
         Cause::Unauthorized { .. } => Text::CheckPassword,
-        Cause::TimedOut | Cause::Unreachable { .. } | Cause::NoAck => Text::CheckNetwork,
+        Cause::TimedOut
+        | Cause::Expired
+        | Cause::Unreachable { .. }
+        | Cause::NoAck
+        | Cause::NoPrack => Text::CheckNetwork,
         Cause::Refused { status, .. } => match status.0 {
             403 => Text::AskAdministrator,
             404 | 410 | 416 | 484 | 604 => Text::CheckAddress,

@@ -6,26 +6,49 @@
 
 mod account;
 mod answer;
+mod answered;
 mod call;
 mod challenge;
 mod dialog;
 mod draft;
 mod event;
+mod extension;
 mod hang_up;
+mod identity;
+mod info;
 mod inside;
 mod offer_answer;
 mod outbound;
 mod outside;
+mod own_dialog;
+mod pick_up;
+mod prack;
+mod publication;
+mod redirect;
+mod referred;
 mod register;
+mod related;
+mod reliable;
 mod reoffer;
+mod replaces;
+mod report;
+mod session_timer;
+mod subscription;
+mod transfer;
+mod update;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use account::Account;
+pub use account::{Account, Reliable};
+pub(crate) use answer::is_answered_elsewhere;
 pub use event::{
     AccountId, CallId, Cause, Event, Misuse, PublicationId, RequestId, SubscriptionId,
     SubscriptionStatus, TransferId,
 };
+pub use publication::MAX_PUBLICATIONS;
+pub use redirect::Diverted;
+pub use subscription::MAX_SUBSCRIPTIONS;
+pub use transfer::MAX_TRANSFERS;
 
 use crate::endpoint::Output;
 use crate::slab::{Key, Slab};
@@ -42,7 +65,12 @@ pub const MAX_REQUESTS: usize = 40_000;
 pub const MAX_FORKS: usize = 16;
 
 /// What this user agent can be asked, as Allow says it.
-pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE";
+pub const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, NOTIFY, PRACK, REFER, UPDATE";
+/// The event packages that this user agent notifies of, as Allow-Events says it.
+pub const ALLOW_EVENTS: &str = "refer";
+/// The extensions that every account knows, as Supported says it; [`Account`] adds to them.
+pub const SUPPORTED: &str = "replaces, norefersub";
 
 /// The user agent of one shard.
 #[derive(Debug)]
@@ -57,6 +85,15 @@ pub struct UserAgent {
     outbound: Slab<outbound::Outbound>,
     /// Call-ID and our tag, hashed.
     by_dialog: BTreeMap<u64, CallId>,
+    transfers: Slab<transfer::Transfer>,
+    /// Transfers that wait for an open offer.
+    waiting: Vec<TransferId>,
+    subscriptions: Slab<subscription::Subscription>,
+    publications: Slab<publication::Publication>,
+    /// The same as `by_dialog`, for dialogs that no call made.
+    by_usage: BTreeMap<u64, own_dialog::Usage>,
+    /// The Info-Packages that the owner knows.
+    info_packages: Vec<String>,
     /// From tag, Call-ID and CSeq of requests outside dialogs, hashed (RFC 3261 §8.2.2.2).
     arrived: BTreeMap<u64, ServerId>,
     /// The same in the order of their arrival.
@@ -74,12 +111,24 @@ pub enum Alarm {
     Repeat(u32),
     /// A provisional response goes again, so that proxies keep waiting (§13.3.1.1).
     Provisional(u32),
+    /// A reliable provisional response goes again, because no PRACK came (RFC 3262 §3).
+    Reliable(u32),
+    /// The owner has not decided on an offer in an UPDATE (RFC 3311 §5.2).
+    Change(u32),
+    /// Something about the session timer may be due (RFC 4028 §10).
+    Session(u32),
     /// A cancelled INVITE has had its time (§9.1).
     CancelGivesUp,
     /// A re-INVITE that met another one goes again (§14.1).
     Reoffer(u32),
     /// Nothing can come any more for a call that is over.
     Forget,
+    /// A transfer has had its time.
+    Transfer(u32),
+    /// A subscription is to be refreshed or tried again, or nothing was heard of it.
+    Subscription(u32),
+    /// A publication is to be refreshed or tried again.
+    Publication(u32),
 }
 
 impl UserAgent {
@@ -99,6 +148,12 @@ impl UserAgent {
             live: 0,
             outbound: Slab::default(),
             by_dialog: BTreeMap::new(),
+            transfers: Slab::default(),
+            waiting: Vec::new(),
+            subscriptions: Slab::default(),
+            publications: Slab::default(),
+            by_usage: BTreeMap::new(),
+            info_packages: Vec::new(),
             arrived: BTreeMap::new(),
             arrivals: VecDeque::new(),
             serial: 0,
@@ -142,7 +197,13 @@ impl UserAgent {
 
     /// How many values are kept, in all tables; for finding leaks.
     pub fn kept(&self) -> usize {
-        self.calls.len() + self.outbound.len() + self.by_dialog.len()
+        self.calls.len()
+            + self.outbound.len()
+            + self.by_dialog.len()
+            + self.transfers.len()
+            + self.subscriptions.len()
+            + self.publications.len()
+            + self.by_usage.len()
     }
 
     /// A timer of ours fired.
@@ -151,9 +212,19 @@ impl UserAgent {
             Alarm::Register(serial) => self.on_register_alarm(now, tx, AccountId(token), serial),
             Alarm::Repeat(serial) => self.on_repeat(now, tx, CallId(token), serial),
             Alarm::Provisional(serial) => self.on_ring_again(now, tx, CallId(token), serial),
+            Alarm::Reliable(serial) => self.on_unacknowledged(now, tx, CallId(token), serial),
+            Alarm::Change(serial) => self.on_change_alarm(now, tx, CallId(token), serial),
+            Alarm::Session(serial) => self.on_session_alarm(now, tx, CallId(token), serial),
             Alarm::CancelGivesUp => self.on_cancel_gives_up(now, tx, CallId(token)),
             Alarm::Reoffer(serial) => self.on_reoffer_alarm(now, tx, CallId(token), serial),
-            Alarm::Forget => self.forget(tx, CallId(token)),
+            Alarm::Forget => self.let_go(now, tx, CallId(token)),
+            Alarm::Transfer(serial) => self.on_transfer_alarm(now, tx, TransferId(token), serial),
+            Alarm::Subscription(serial) => {
+                self.on_subscription_alarm(now, tx, SubscriptionId(token), serial);
+            }
+            Alarm::Publication(serial) => {
+                self.on_publication_alarm(now, tx, PublicationId(token), serial);
+            }
         }
     }
 
