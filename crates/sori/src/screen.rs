@@ -2,14 +2,16 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use net::{Direction, Tap};
+use phone::book::Book;
 use phone::control::{Control, Sounds};
+use phone::link::Link;
 use phone::terminal::{self, Happening, Language, Logged, Look, Setup};
 use phone::{Event, Phone, Settings};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
@@ -25,13 +27,14 @@ const WAITING: usize = 8192;
 
 /// What the screen can be told on the command line.
 #[derive(Debug, clap::Args)]
+#[group(id = "screen")]
 pub struct Options {
     /// Speak this language: en, ko [default: that of LC_ALL, LC_MESSAGES or LANG]
     #[arg(long, value_name = "LANGUAGE", value_parser = language)]
     pub language: Option<Language>,
     /// Ask whether to call this: a sip: or tel: link, as a desktop passes it on
-    #[arg(value_name = "LINK")]
-    pub link: Option<String>,
+    #[arg(value_name = "LINK", value_parser = link)]
+    pub link: Option<Link>,
 }
 
 /// Runs the phone on this terminal until its owner quits.
@@ -56,10 +59,11 @@ pub fn run(mut settings: Vec<Settings>, sounds: Sounds, options: Options) -> Res
         // Waits for nobody: a screen that stands still must not stop calls.
         let _ = events.try_send(Happening::Phone(event));
     };
+    let book = open_book()?;
     let phone = Phone::start_all(settings, Arc::new(events)).map_err(|e| failure(&e))?;
     watch_signals(tell.clone()).map_err(|error| internal("cannot listen for signals", &error))?;
     let control = Control::new(phone, sounds);
-    let control = show(control, (tell, happenings), options)?;
+    let control = show(control, (tell, happenings), book, options)?;
     control.into_phone().close(GRACE);
     Ok(())
 }
@@ -67,12 +71,17 @@ pub fn run(mut settings: Vec<Settings>, sounds: Sounds, options: Options) -> Res
 fn show(
     control: Control,
     happenings: (SyncSender<Happening>, Receiver<Happening>),
+    book: Book,
     options: Options,
 ) -> Result<Control, Failure> {
-    let spoken = options.language.or_else(|| {
-        let locale = locale(&["LC_ALL", "LC_MESSAGES", "LANG"]);
-        locale.as_deref().and_then(Language::from_locale)
-    });
+    let chosen = book.preferences().ok().and_then(|p| p.language);
+    let spoken = options
+        .language
+        .or_else(|| Language::from_locale(&chosen?))
+        .or_else(|| Language::from_locale(&locale(&["LC_ALL", "LC_MESSAGES", "LANG"])?));
+    let accounts = control.phone().accounts();
+    let domain = accounts.first().map_or("", |(_, name)| &name.domain);
+    let link = options.link.map(|link| link.uri(domain));
     let charset = locale(&["LC_ALL", "LC_CTYPE", "LANG"]);
     let setup = Setup {
         language: spoken.unwrap_or_default(),
@@ -86,8 +95,11 @@ fn show(
             // What cannot be stopped goes on.
             let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
         }),
-        link: options.link,
-        recordings: recordings(),
+        recordings: book_folder(&book).join("recordings"),
+        book,
+        link: link
+            .transpose()
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string(), ""))?,
     };
     terminal::run(setup).map_err(|error| internal("the terminal cannot be used", &error))
 }
@@ -108,12 +120,19 @@ fn is_ascii(locale: &str) -> bool {
     !(locale.contains("utf-8") || locale.contains("utf8"))
 }
 
-/// Where recordings go.
-fn recordings() -> PathBuf {
-    let data = env::var_os("XDG_DATA_HOME").filter(|v| !v.is_empty());
-    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-    let data = data.map(PathBuf::from).or_else(home);
-    data.unwrap_or_default().join("sori").join("recordings")
+/// The phone's own file.
+fn open_book() -> Result<Book, Failure> {
+    let folder = crate::config::data_dir().map_err(|e| Failure::new(Exit::Usage, e, ""))?;
+    Book::open(&folder).map_err(|error| Failure::new(Exit::Internal, error.to_string(), ""))
+}
+
+fn book_folder(book: &Book) -> PathBuf {
+    book.path().parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// A link that can do no harm.
+fn link(text: &str) -> Result<Link, String> {
+    phone::link::parse(text).map_err(|error| error.to_string())
 }
 
 fn language(text: &str) -> Result<Language, String> {

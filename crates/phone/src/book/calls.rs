@@ -14,7 +14,7 @@ const MAX_TEXT: usize = 1024;
 
 /// Names a call in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(pub(super) i64);
+pub struct CallId(pub(crate) i64);
 
 /// Who began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,18 @@
 //! What the phone tells, remembered and said to its owner.
 
-use std::time::Instant;
+use std::time::Duration;
+
+use media::session::Statistics;
 
 use super::causes;
 use super::model::bare;
 use super::present::display_name;
+use super::records::Over;
 use super::run::Desk;
 use super::scene::TextState;
 use super::texts::{Language, Text};
 use crate::Cause;
+use crate::book::{BookError, Outcome};
 use crate::control::CallState;
 use crate::event::Event;
 
@@ -26,10 +30,11 @@ impl Desk {
                 call,
                 cause,
                 talked,
+                statistics,
                 ..
             } => {
                 if let Some(state) = before {
-                    self.ended(&state, cause, *talked, language);
+                    self.ended(&state, cause, (*talked, statistics.as_deref()), language);
                 }
                 self.handled.remove(call);
             }
@@ -51,7 +56,8 @@ impl Desk {
                     200..=299 => TextState::Delivered,
                     _ => TextState::Failed(format!("{reason} ({status})")),
                 };
-                self.records.sent(bare(target), &state);
+                let kept = self.records.sent(target, state);
+                self.check(kept);
             }
             Event::RequestFailed {
                 method: "MESSAGE",
@@ -60,7 +66,8 @@ impl Desk {
                 ..
             } => {
                 let state = TextState::Failed(causes::reason(cause, language));
-                self.records.sent(bare(target), &state);
+                let kept = self.records.sent(target, state);
+                self.check(kept);
             }
             other => self.said(other, before.as_ref(), language),
         }
@@ -70,18 +77,25 @@ impl Desk {
         &mut self,
         call: &CallState,
         cause: &Cause,
-        talked: Option<std::time::Duration>,
+        (talked, statistics): (Option<Duration>, Option<&Statistics>),
         language: Language,
     ) {
-        let elsewhere = matches!(cause, Cause::AnsweredElsewhere);
-        let handled = self.handled.contains(&call.number);
-        let is_missed = !call.outgoing && talked.is_none() && !handled && !elsewhere;
+        let outcome = self.outcome(call, cause, talked);
+        let is_missed = outcome == Outcome::Missed;
         let reason = causes::reason(cause, language);
-        let began = self.presenter.epoch(call.began);
-        self.records
-            .ended(call, began, talked, reason.clone(), is_missed);
+        let account = self.account_of(call);
+        let over = Over {
+            account: &account,
+            cause,
+            reason: &reason,
+            outcome,
+            began: self.presenter.epoch(call.began),
+            talked,
+            statistics,
+        };
+        let kept = self.records.ended(call, &over);
         let who = self.who(call);
-        let failed = call.outgoing && talked.is_none() && !matches!(cause, Cause::ByUs);
+        let failed = matches!(outcome, Outcome::Refused | Outcome::Failed) && call.outgoing;
         if failed {
             let why = causes::both(cause, language);
             self.tell(Text::Ended.with(language, &[&who, &why]), true);
@@ -91,6 +105,36 @@ impl Desk {
         } else {
             self.tell(Text::Ended.with(language, &[&who, &reason]), false);
         }
+        self.check(kept);
+    }
+
+    /// How a call went, for the history.
+    fn outcome(&self, call: &CallState, cause: &Cause, talked: Option<Duration>) -> Outcome {
+        if talked.is_some() {
+            return Outcome::Answered;
+        }
+        match cause {
+            Cause::AnsweredElsewhere => Outcome::AnsweredElsewhere,
+            _ if !call.outgoing && self.handled.contains(&call.number) => Outcome::Refused,
+            _ if !call.outgoing => Outcome::Missed,
+            Cause::ByUs | Cause::Cancelled => Outcome::Cancelled,
+            Cause::Refused { .. } | Cause::Unauthorized { .. } => Outcome::Refused,
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// The address of the account that a call belongs to.
+    fn account_of(&self, call: &CallState) -> String {
+        let accounts = &self.control.state().accounts;
+        let account = accounts.iter().find(|a| Some(a.number) == call.account);
+        account.map_or_else(|| self.account_name(), |a| a.name.to_string())
+    }
+
+    /// Says that something could not be kept.
+    pub(super) fn check(&mut self, kept: Result<(), BookError>) {
+        if let Err(error) = kept {
+            self.tell(error.to_string(), true);
+        }
     }
 
     fn message(&mut self, from: &str, content_type: &str, body: &[u8], language: Language) {
@@ -99,9 +143,10 @@ impl Desk {
         if !kind.eq_ignore_ascii_case("text/plain") {
             return;
         }
-        let now = self.presenter.epoch(Instant::now());
-        let text = String::from_utf8_lossy(body).into_owned();
-        self.records.text(from, now, text, TextState::Received);
+        let text = String::from_utf8_lossy(body);
+        let account = self.account_name();
+        let kept = self.records.received(&account, from, &text);
+        self.check(kept);
         let who = self.name(None, from);
         self.tell(Text::MessageFrom.with(language, &[&who]), false);
     }
@@ -172,7 +217,7 @@ impl Desk {
     /// The name of somebody: from the book, as they call themselves, or their address.
     fn name(&self, own: Option<String>, address: &str) -> String {
         let address = self.whole(address);
-        let mut contacts = self.contacts.iter();
+        let mut contacts = self.records.contacts.iter();
         let known = contacts.find(|c| super::model::same(&self.whole(&c.address), &address));
         match known {
             Some(contact) => contact.name.clone(),

@@ -158,11 +158,13 @@ pub enum Order {
     /// Remove the contact with this address.
     RemoveContact(String),
     /// Remove from the history.
-    Forget(i64),
+    Forget(crate::book::CallId),
     /// Missed calls were looked at.
     SawHistory,
     /// The texts of this other side were looked at.
     Read(String),
+    /// The screen speaks another language from now on.
+    Speak(Language),
 }
 
 /// When calls are sent elsewhere.
@@ -261,6 +263,17 @@ pub(super) enum Setting {
 }
 
 impl Setting {
+    const fn is_of_devices(self) -> bool {
+        matches!(
+            self,
+            Setting::Microphone
+                | Setting::MicrophoneVolume
+                | Setting::Level
+                | Setting::Speaker
+                | Setting::SpeakerVolume
+        )
+    }
+
     pub const ALL: [Setting; 10] = [
         Setting::Microphone,
         Setting::MicrophoneVolume,
@@ -438,6 +451,13 @@ impl Model {
         }
     }
 
+    /// The rows of the settings: those of devices only where devices are used.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let all = Setting::ALL.into_iter();
+        all.filter(|s| self.devices.are_used || !s.is_of_devices())
+            .collect()
+    }
+
     /// Missed calls that nobody has looked at.
     pub(super) fn missed(&self) -> usize {
         self.history
@@ -528,6 +548,7 @@ impl Model {
             (Pane::History, Action::Open | Action::Text | Action::Create | Action::Remove) => {
                 !self.shown_history().is_empty()
             }
+            (Pane::Settings, Action::TestTone) => self.devices.are_used,
             (Pane::Messages, Action::Open) => !self.conversations.is_empty(),
             (Pane::Log, Action::Open | Action::Clear) => !self.shown_log().is_empty(),
             (Pane::Accounts, Action::Register | Action::Unregister) => !self.accounts.is_empty(),

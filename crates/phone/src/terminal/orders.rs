@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::model::{self, Model, Order, bare, same};
+use super::model::{self, Model, Order, bare};
 use super::run::Desk;
-use super::scene::{CallId, Contact, Presence, TextState};
+use super::scene::{CallId, TextState};
+use super::texts::Language;
+use crate::book::BookError;
 use crate::control::{Command, Divert, KeysBy, Recipient, Refusal};
 use crate::event::CallNumber;
 
@@ -18,10 +20,9 @@ pub(super) fn obey(desk: &mut Desk, order: Order, model: &Model) -> Result<(), S
         return Ok(());
     };
     if let Order::Message { to, text } = &order {
-        let to = desk.whole(to);
-        let now = super::run::epoch();
-        desk.records
-            .text(&to, now, text.clone(), TextState::Sending);
+        let (account, to) = (desk.account_name(), desk.whole(to));
+        let kept = desk.records.sending(&account, &to, text);
+        kept.map_err(plain)?;
     }
     if let Order::Reject(call) | Order::Forward(call, _) = &order {
         desk.handled.insert(CallNumber(*call));
@@ -35,6 +36,9 @@ pub(super) fn obey(desk: &mut Desk, order: Order, model: &Model) -> Result<(), S
         return Ok(());
     };
     match desk.control.execute(&command) {
+        Ok(_) if matches!(command, Command::DoNotDisturb(_) | Command::Divert { .. }) => {
+            keep_rules(desk).map_err(plain)
+        }
         Ok(_) => Ok(()),
         Err(refusal) => {
             if let Command::Message {
@@ -44,7 +48,8 @@ pub(super) fn obey(desk: &mut Desk, order: Order, model: &Model) -> Result<(), S
             {
                 let to = desk.whole(to);
                 let why = TextState::Failed(refusal.what.clone());
-                desk.records.sent(&to, &why);
+                let kept = desk.records.sent(&to, why);
+                kept.map_err(plain)?;
             }
             Err(said(&refusal))
         }
@@ -60,36 +65,50 @@ fn said(refusal: &Refusal) -> String {
     }
 }
 
+fn plain(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
 /// Does what needs no phone; gives the order back where it does.
 fn keep(desk: &mut Desk, order: Order) -> Result<Option<Order>, String> {
-    match order {
+    let kept = match order {
         Order::KeepContact { address, name } => {
-            crate::address::target(&address, desk.domain()).map_err(|error| error.to_string())?;
-            let address = bare(&address).to_owned();
-            let found = desk.contacts.iter_mut();
-            match found.into_iter().find(|c| same(&c.address, &address)) {
-                Some(contact) => contact.name = name,
-                None => desk.contacts.push(Contact {
-                    name: if name.is_empty() {
-                        address.clone()
-                    } else {
-                        name
-                    },
-                    address,
-                    presence: Presence::Unknown,
-                    note: None,
-                }),
-            }
-            desk.contacts.sort_by_key(|c| c.name.to_lowercase());
+            crate::address::target(&address, desk.domain()).map_err(plain)?;
+            desk.records.keep(bare(&address), &name)
         }
-        Order::RemoveContact(address) => desk.contacts.retain(|c| !same(&c.address, &address)),
+        Order::RemoveContact(address) => desk.records.remove(&address),
         Order::Forget(id) => desk.records.forget(id),
         Order::SawHistory => desk.records.saw(),
-        Order::Read(peer) => desk.records.read(&peer),
-        Order::UseAccount(id) => desk.presenter.default = id.parse().unwrap_or(0),
+        Order::Read(peer) => {
+            let peer = desk.whole(&peer);
+            desk.records.read(&peer)
+        }
+        Order::UseAccount(id) => {
+            desk.presenter.default = id.parse().unwrap_or(0);
+            Ok(())
+        }
+        Order::Speak(language) => speak(desk, language),
         other => return Ok(Some(other)),
-    }
-    Ok(None)
+    };
+    kept.map(|()| None).map_err(plain)
+}
+
+/// Keeps the language for the next start.
+fn speak(desk: &mut Desk, language: Language) -> Result<(), BookError> {
+    let mut choices = desk.records.book.preferences()?;
+    choices.language = Some(language.code().to_owned());
+    desk.records.book.set_preferences(&choices)
+}
+
+/// Keeps what becomes of calls that come, for the next start.
+fn keep_rules(desk: &mut Desk) -> Result<(), BookError> {
+    let rules = desk.control.rules();
+    let mut choices = desk.records.book.preferences()?;
+    choices.do_not_disturb = rules.do_not_disturb;
+    choices.forward.always.clone_from(&rules.always);
+    choices.forward.busy.clone_from(&rules.busy);
+    choices.forward.no_answer.clone_from(&rules.no_answer);
+    desk.records.book.set_preferences(&choices)
 }
 
 fn number(call: CallId) -> CallNumber {

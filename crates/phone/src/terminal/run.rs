@@ -12,10 +12,12 @@ use super::model::{Effect, Input, Model, Notice, Order, bare};
 use super::orders;
 use super::present::{Presenter, services};
 use super::records::Records;
-use super::scene::{Contact, Logged};
+use super::scene::Logged;
 use super::screen::{self, Screen};
 use super::texts::Language;
 use super::update;
+use crate::address::Name;
+use crate::book::Book;
 use crate::control::{Command, Control};
 use crate::event::{CallNumber, Event};
 
@@ -53,6 +55,8 @@ pub struct Setup {
     pub happenings: (SyncSender<Happening>, Receiver<Happening>),
     /// Stops this program until it is continued.
     pub suspend: Box<dyn Fn()>,
+    /// Where contacts, calls and texts are kept.
+    pub book: Book,
     /// Whom a link asks to call.
     pub link: Option<String>,
     /// The folder of recordings.
@@ -70,10 +74,10 @@ pub fn run(setup: Setup) -> io::Result<Control> {
     model.look = setup.look;
     let (tell, happenings) = setup.happenings;
     listen(tell)?;
+    let records = Records::open(setup.book).map_err(io::Error::other)?;
     let mut desk = Desk {
         presenter: Presenter::new(epoch()),
-        records: Records::default(),
-        contacts: Vec::new(),
+        records,
         control: setup.control,
         handled: HashSet::new(),
         recordings: setup.recordings,
@@ -202,7 +206,6 @@ pub(super) struct Desk {
     pub control: Control,
     pub presenter: Presenter,
     pub records: Records,
-    pub contacts: Vec<Contact>,
     /// Calls that came and were decided on by hand or by rule: nobody missed them.
     pub handled: HashSet<CallNumber>,
     pub recordings: PathBuf,
@@ -214,6 +217,16 @@ impl Desk {
     fn begin(&mut self) {
         let mut rules = self.control.rules().clone();
         rules.one_at_a_time = true;
+        match self.records.book.preferences() {
+            Ok(choices) => {
+                rules.do_not_disturb = choices.do_not_disturb;
+                rules.call_waiting = !choices.no_call_waiting;
+                rules.always = choices.forward.always;
+                rules.busy = choices.forward.busy;
+                rules.no_answer = choices.forward.no_answer;
+            }
+            Err(error) => self.tell(error.to_string(), true),
+        }
         self.control.set_rules(rules);
         self.control.phone().watch(true);
         for account in &self.control.state().accounts {
@@ -231,11 +244,15 @@ impl Desk {
             Input::Clock(epoch(), east()),
             Input::Accounts(self.presenter.accounts(state)),
             Input::Calls(self.presenter.calls(state)),
-            Input::History(self.records.history.clone()),
-            Input::Conversations(self.records.conversations.clone()),
             Input::Services(services(self.control.rules())),
-            Input::Contacts(self.contacts.clone()),
         ];
+        if std::mem::take(&mut self.records.changed) {
+            inputs.extend([
+                Input::Contacts(self.records.contacts.clone()),
+                Input::History(self.records.history.clone()),
+                Input::Conversations(self.records.conversations.clone()),
+            ]);
+        }
         inputs.extend(self.told.drain(..).map(Input::Told));
         for input in inputs {
             effects.extend(update(model, input));
@@ -253,15 +270,24 @@ impl Desk {
         }
     }
 
-    /// The domain that numbers and names without one belong to.
-    pub(super) fn domain(&self) -> &str {
+    /// The account that calls go out from.
+    fn default_account(&self) -> Option<&Name> {
         let accounts = &self.control.state().accounts;
         let default = accounts
             .iter()
             .find(|a| a.number.as_u32() == self.presenter.default);
-        default
-            .or(accounts.first())
-            .map_or("", |a| a.name.domain.as_str())
+        default.or(accounts.first()).map(|a| &a.name)
+    }
+
+    /// Its address.
+    pub(super) fn account_name(&self) -> String {
+        let name = self.default_account();
+        name.map_or(String::new(), ToString::to_string)
+    }
+
+    /// The domain that numbers and names without one belong to.
+    pub(super) fn domain(&self) -> &str {
+        self.default_account().map_or("", |name| &name.domain)
     }
 
     /// The address that a person means: with the domain of the account where none is written.

@@ -167,7 +167,7 @@ pub enum Presence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
     /// Names it in orders.
-    pub id: i64,
+    pub id: crate::book::CallId,
     /// The other side's name.
     pub name: Option<String>,
     /// The other side's address.
@@ -250,6 +250,8 @@ pub struct Device {
 /// The sound of this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Devices {
+    /// Whether devices of this machine are used at all, and not files.
+    pub are_used: bool,
     /// Microphones there are.
     pub microphones: Vec<Device>,
     /// Speakers there are.

@@ -34,6 +34,7 @@ fn sized(columns: u16, rows: u16) -> Model {
             contact("Carol", "4711", Presence::Offline),
         ]),
         Input::Devices(Devices {
+            are_used: true,
             microphones: vec![device("m1", "USB microphone"), device("m2", "내장 마이크")],
             speakers: vec![device("s1", "Headset")],
             microphone: Some("m1".to_owned()),
@@ -148,7 +149,7 @@ fn talking() -> Call {
 
 fn past(id: i64) -> Past {
     Past {
-        id,
+        id: crate::book::CallId(id),
         name: None,
         peer: "sip:4711@sori.test".to_owned(),
         is_incoming: false,

@@ -23,6 +23,14 @@ impl Language {
             _ => None,
         }
     }
+
+    /// Its short name: `ko`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Language::English => "en",
+            Language::Korean => "ko",
+        }
+    }
 }
 
 macro_rules! texts {
@@ -215,7 +223,7 @@ texts! {
     MissedCount: "{} missed", "부재중 {}";
     UnreadCount: "{} new", "새 메시지 {}";
     VoicemailCount: "voicemail {}", "음성 사서함 {}";
-    DoNotDisturb: "do not disturb", "방해 금지";
+    DoNotDisturb: "Do not disturb", "방해 금지";
     DoNotDisturbShort: "DND", "방해 금지";
     Diverted: "diverted", "착신 전환";
     Filter: "filter: {}", "검색어: {}";
@@ -267,9 +275,9 @@ texts! {
     Level: "Microphone level", "마이크 입력";
     TestTone: "Test tone", "시험음";
     TestToneText: "t plays it through the speaker", "t를 누르면 스피커로 들립니다";
-    DivertAlways: "Divert every call to", "모든 전화 돌리기";
+    DivertAlways: "Divert all calls to", "모든 전화 돌리기";
     DivertBusy: "Divert when busy to", "통화 중일 때 돌리기";
-    DivertNoAnswer: "Divert when not answered to", "받지 않을 때 돌리기";
+    DivertNoAnswer: "Divert unanswered to", "받지 않을 때 돌리기";
     LanguageSetting: "Language", "언어";
     LanguageName: "English", "한국어";
     On: "on", "켜짐";

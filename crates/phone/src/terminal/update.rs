@@ -254,13 +254,14 @@ fn settle(model: &mut Model) {
     let contacts = last(model.shown_contacts().len());
     let history = last(model.shown_history().len());
     let log = last(model.shown_log().len());
+    let settings = last(model.settings().len());
     let at = &mut model.at;
     at.contact = at.contact.min(contacts);
     at.past = at.past.min(history);
     at.logged = at.logged.min(log);
     at.account = at.account.min(last(model.accounts.len()));
     at.conversation = at.conversation.min(last(model.conversations.len()));
-    at.setting = at.setting.min(last(super::model::Setting::ALL.len()));
+    at.setting = at.setting.min(settings);
     if let Some(farthest) = super::draw::farthest_scroll(model)
         && let Some(
             Overlay::Help { scroll }

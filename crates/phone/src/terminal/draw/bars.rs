@@ -25,14 +25,23 @@ pub(super) fn banner(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         return;
     };
     let columns = usize::from(area.width);
-    let who = match &call.name {
-        Some(name) if *name != call.peer => format!("{name} <{}>", call.peer),
-        _ => call.peer.clone(),
-    };
     let rings = call.stage == Stage::Incoming;
-    let mut text = match &call.asks_for {
-        Some(target) if !rings => model.text_with(Text::AsksTransfer, &[&who, target]),
-        _ => model.text_with(Text::CallsYou, &[&who]),
+    let keys = banner_keys(model, rings);
+    let room = columns.saturating_sub(width(&keys) + 5);
+    let text = |who: &str| match &call.asks_for {
+        Some(target) if !rings => model.text_with(Text::AsksTransfer, &[who, target]),
+        _ => model.text_with(Text::CallsYou, &[who]),
+    };
+    let mut text = match &call.name {
+        Some(name) if *name != call.peer => {
+            let long = text(&format!("{name} <{}>", call.peer));
+            if width(&long) <= room {
+                long
+            } else {
+                text(name)
+            }
+        }
+        _ => text(&call.peer),
     };
     let waiting = model.calls.iter().filter(|c| c.stage == Stage::Incoming);
     let more = waiting.count().saturating_sub(1);
@@ -47,7 +56,6 @@ pub(super) fn banner(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     } else {
         signs.empty
     };
-    let keys = banner_keys(model, rings);
     let line = sides(&format!(" {sign} {text}"), &format!("{keys} "), columns);
     frame.render_widget(Paragraph::new(Line::styled(line, model.look.alarm())), area);
 }
@@ -275,16 +283,19 @@ pub(super) fn status(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         format!("{sign} {}", model.text(text))
     };
     let devices = &model.devices;
-    parts.push(device(
-        Text::MicOk,
-        devices.microphone.is_some(),
-        &devices.microphone_trouble,
-    ));
-    parts.push(device(
-        Text::SpeakerOk,
-        devices.speaker.is_some(),
-        &devices.speaker_trouble,
-    ));
+    if devices.are_used {
+        let (microphone, speaker) = (&devices.microphone, &devices.speaker);
+        parts.push(device(
+            Text::MicOk,
+            microphone.is_some(),
+            &devices.microphone_trouble,
+        ));
+        parts.push(device(
+            Text::SpeakerOk,
+            speaker.is_some(),
+            &devices.speaker_trouble,
+        ));
+    }
     let voicemail: u32 = model.accounts.iter().filter_map(|a| a.voicemail).sum();
     for (count, text) in [
         (model.missed(), Text::MissedCount),

@@ -20,12 +20,13 @@ const SILENT: f32 = -90.0;
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let columns = usize::from(area.width);
-    let names = Setting::ALL.map(|s| model.text(name(s)));
-    let label = names.iter().map(|n| width(n)).max().unwrap_or(0);
+    let settings = model.settings();
+    let names = settings.iter().map(|s| model.text(name(*s)));
+    let label = names.map(width).max().unwrap_or(0);
     let label = label.min(columns / 2);
     let mut lines = Vec::new();
     let mut at = 0;
-    for (n, setting) in Setting::ALL.into_iter().enumerate() {
+    for (n, setting) in settings.into_iter().enumerate() {
         let is_chosen = n == model.at.setting && model.pane == Pane::Settings;
         if n == model.at.setting {
             at = lines.len();
@@ -45,7 +46,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
             lines.extend(trouble.map(|t| Line::styled(format!("  {t}"), model.look.bad())));
         }
     }
-    if model.pane == Pane::Settings {
+    if model.pane == Pane::Settings && model.devices.are_used {
         let tone = format!(
             "{}: {}",
             model.text(Text::TestTone),

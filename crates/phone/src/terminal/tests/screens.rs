@@ -40,7 +40,7 @@ fn a_call_is_told_with_all_that_counts() {
     shows(&model, "on hold  00:00");
     shows(&model, "History 1  Messages 1  SIP log  Settings");
     shows(&model, "✗ 13:53  박지성");
-    shows(&model, "→ 11-25  4711@sori.test");
+    shows(&model, "→ 11-25  Carol  ");
     let status = rows.last().unwrap();
     assert!(
         status.contains("1 missed") && status.contains("1 new"),

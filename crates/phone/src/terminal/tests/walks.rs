@@ -255,7 +255,7 @@ fn missed_calls_are_seen_once_one_has_left_them() {
     assert_eq!(press(&mut model, &[Press::F(2)]), order(Order::SawHistory));
     press(&mut model, &[Press::F(4)]);
     typed(&mut model, "f");
-    hides(&model, "4711@sori.test");
+    hides(&model, "01:05");
     shows(&model, "f all");
     assert_eq!(
         press(&mut model, &[Press::Enter])[0],
@@ -293,13 +293,27 @@ fn devices_and_services_are_set() {
         press(&mut model, &[Press::Enter]),
         order(Order::Divert(Divert::Always, None))
     );
-    assert_eq!(press(&mut model, &[Press::End, Press::Right]), []);
+    assert_eq!(
+        press(&mut model, &[Press::End, Press::Right]),
+        order(Order::Speak(Language::Korean))
+    );
     shows(&model, "언어");
     assert_eq!(
         press(&mut model, &[Press::F(2)]),
         order(Order::Measure(false))
     );
     assert_eq!(typed(&mut model, "D"), order(Order::DoNotDisturb(true)));
+}
+
+#[test]
+fn without_devices_there_is_nothing_to_choose() {
+    let mut model = idle();
+    update(&mut model, Input::Devices(Devices::default()));
+    hides(&model, "mic");
+    assert!(press(&mut model, &[Press::F(7), Press::Char('t')]).is_empty());
+    shows(&model, "Do not disturb");
+    hides(&model, "Microphone");
+    hides(&model, "test tone");
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(super) fn show(model: &mut Model, pane: Pane, effects: &mut Vec<Effect>) {
         // They stay marked while one looks at them.
         effects.push(Effect::Order(Order::SawHistory));
     }
-    if (was == Pane::Settings) != (pane == Pane::Settings) {
+    if model.devices.are_used && (was == Pane::Settings) != (pane == Pane::Settings) {
         effects.push(Effect::Order(Order::Measure(pane == Pane::Settings)));
     }
 }
@@ -106,7 +106,7 @@ fn rows(model: &mut Model, action: Action) {
         return;
     }
     let (contacts, past) = (model.shown_contacts().len(), model.shown_history().len());
-    let logged = model.shown_log().len();
+    let (logged, settings) = (model.shown_log().len(), model.settings().len());
     let (accounts, conversations) = (model.accounts.len(), model.conversations.len());
     let at = &mut model.at;
     let (place, count) = match model.pane {
@@ -114,7 +114,7 @@ fn rows(model: &mut Model, action: Action) {
         Pane::History => (&mut at.past, past),
         Pane::Accounts => (&mut at.account, accounts),
         Pane::Messages => (&mut at.conversation, conversations),
-        Pane::Settings | Pane::Calls => (&mut at.setting, Setting::ALL.len()),
+        Pane::Settings | Pane::Calls => (&mut at.setting, settings),
         Pane::Log => {
             // The newest is the last row; places are counted from it.
             let row = logged.saturating_sub(1 + at.logged);
@@ -284,10 +284,13 @@ fn log(model: &mut Model, action: Action) {
 
 fn settings(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
     if action == Action::TestTone {
+        if !model.devices.are_used {
+            return;
+        }
         effects.push(Effect::Order(Order::TestTone));
         return;
     }
-    let Some(setting) = Setting::ALL.get(model.at.setting).copied() else {
+    let Some(setting) = model.settings().get(model.at.setting).copied() else {
         return;
     };
     match setting {
@@ -341,7 +344,7 @@ fn turn(model: &mut Model, up: bool, effects: &mut Vec<Effect>) {
             volume.saturating_sub(VOLUME_STEP)
         }
     };
-    match Setting::ALL.get(model.at.setting) {
+    match model.settings().get(model.at.setting) {
         Some(Setting::MicrophoneVolume) => {
             let volume = louder(model.devices.microphone_volume);
             effects.push(Effect::Order(Order::MicrophoneVolume(volume)));
@@ -356,13 +359,11 @@ fn turn(model: &mut Model, up: bool, effects: &mut Vec<Effect>) {
                 Language::English => Language::Korean,
                 Language::Korean => Language::English,
             };
+            effects.push(Effect::Order(Order::Speak(model.language)));
         }
         Some(Setting::Microphone) => choose(model, Choice::Microphone),
         Some(Setting::Speaker) => choose(model, Choice::Speaker),
-        Some(Setting::Level | Setting::Divert(_)) | None => {
-            if let Some(Setting::Level) = Setting::ALL.get(model.at.setting) {
-                effects.push(Effect::Order(Order::Measure(true)));
-            }
-        }
+        Some(Setting::Level) => effects.push(Effect::Order(Order::Measure(true))),
+        Some(Setting::Divert(_)) | None => {}
     }
 }
