@@ -159,6 +159,7 @@ impl Line {
                 status,
                 reason,
                 body,
+                ..
             } => {
                 if let Some(number) = self.calls.get(&call).map(|c| c.number) {
                     self.tell(Event::Progress {

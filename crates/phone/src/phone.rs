@@ -154,6 +154,7 @@ impl Phone {
             let endpoint = Endpoint::new(
                 Config {
                     shard: 0,
+                    shards: 1,
                     seed: random()?,
                     product: settings.product.clone(),
                 },

@@ -158,9 +158,11 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
         n => n,
     };
     let mut shards = Vec::new();
-    for shard in 0..workers.min(256) {
+    let count = workers.min(256);
+    for shard in 0..count {
         let settings = sip::endpoint::Config {
             shard: shard as u8,
+            shards: count as u16,
             seed: random()?,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
         };

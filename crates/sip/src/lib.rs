@@ -12,6 +12,7 @@ pub mod random;
 pub mod registrar;
 pub mod resolve;
 pub mod respond;
+pub mod shard;
 pub mod slab;
 pub mod time;
 pub mod timers;

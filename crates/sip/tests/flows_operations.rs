@@ -20,7 +20,10 @@ fn whatever_happens_everything_ends() {
         total.transmitted += tally.transmitted;
         total.asked += tally.asked;
         total.established += tally.established;
+        total.acknowledged += tally.acknowledged;
+        total.changed += tally.changed;
     }
     println!("{total:?}");
     assert!(total.asked > 4000 && total.established > 50, "{total:?}");
+    assert!(total.acknowledged > 5 && total.changed > 5, "{total:?}");
 }

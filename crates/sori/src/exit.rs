@@ -88,7 +88,12 @@ impl Failure {
                 "give the account's password: --password-file FILE, the variable SORI_PASSWORD, or a terminal to ask at",
             ),
             Cause::TimedOut | Cause::Unreachable { .. } => (Exit::Unreachable, None, UNREACHABLE),
-            Cause::NoAck => (
+            Cause::Expired => (
+                Exit::Unreachable,
+                None,
+                "the network between here and there was interrupted, or the other side stopped",
+            ),
+            Cause::NoAck | Cause::NoPrack => (
                 Exit::Unreachable,
                 None,
                 "our answer or its acknowledgement is lost on the way: check firewalls and address translation between here and there",

@@ -248,6 +248,8 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::TimedOut => "timed_out",
         Cause::Unreachable { .. } => "unreachable",
         Cause::NoAck => "no_ack",
+        Cause::NoPrack => "no_prack",
+        Cause::Expired => "expired",
     }
 }
 

@@ -90,6 +90,9 @@ pub enum Failure {
 pub struct Config {
     /// The number of the shard; our branches carry it.
     pub shard: u8,
+    /// How many shards there are. The Call-IDs of our own calls and requests belong to this one of
+    /// them ([`crate::shard::shard_of`]), so that what comes back finds its way here. 0 counts as 1.
+    pub shards: u16,
     /// Randomness for tags, branches and hashes.
     pub seed: [u8; 32],
     /// What our Server and User-Agent headers say; empty for none.
@@ -110,7 +113,7 @@ impl Endpoint {
     /// An endpoint without listeners.
     pub fn new(config: Config, now: Time) -> Endpoint {
         Endpoint {
-            tx: Transactions::new(config.shard, config.seed, now),
+            tx: Transactions::new((config.shard, config.shards), config.seed, now),
             proxy: Proxy::default(),
             agent: UserAgent::new(config.product),
             own: OwnNames::default(),

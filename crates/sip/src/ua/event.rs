@@ -105,8 +105,15 @@ pub enum Event {
         status: StatusCode,
         /// The reason phrase.
         reason: String,
-        /// A session description that came along.
+        /// A session description that came along: an answer to our offer, or an offer. What was said
+        /// reliably is told once.
         body: Option<Vec<u8>>,
+        /// Whether `body` is an offer: it came reliably after an INVITE without one, and
+        /// [`super::UserAgent::acknowledge`] answers it in the PRACK (RFC 3262 §5).
+        offer: bool,
+        /// Which of the early dialogs it belongs to, from 0 in the order in which they were made:
+        /// a forking proxy lets several callees ring, each with its own session (RFC 3261 §13.2.2.1).
+        fork: usize,
     },
     /// The call stands: a 2xx came, or ours left.
     Established {
@@ -115,7 +122,8 @@ pub enum Event {
         /// The remote target: the peer's Contact.
         remote_uri: String,
         /// The answer to our offer; or, after an INVITE without one, the peer's offer, which
-        /// [`super::UserAgent::acknowledge`] answers. `None` when we are the callee.
+        /// [`super::UserAgent::acknowledge`] answers. `None` when we are the callee, and when
+        /// provisional responses have settled the session already.
         body: Option<Vec<u8>>,
         /// The flow that the peer's message came on.
         flow: Flow,
@@ -127,19 +135,31 @@ pub enum Event {
         /// The answer, when the offer was in our 2xx.
         body: Option<Vec<u8>>,
     },
-    /// The peer wants to change the session (re-INVITE, RFC 3261 §14): accept or reject.
+    /// The PRACK for our reliable provisional response came (RFC 3262): early media may flow.
+    ProgressAcknowledged {
+        /// The call.
+        call: CallId,
+        /// The answer, when the offer was in our response.
+        body: Option<Vec<u8>>,
+    },
+    /// The peer wants to change the session: accept or reject.
+    ///
+    /// It came by re-INVITE (RFC 3261 §14), by UPDATE (RFC 3311), which may be before the call stands,
+    /// or in a PRACK. The latter two want a decision at once: without one they are refused after
+    /// some seconds with 504, and [`Event::ReofferWithdrawn`] says so.
     Reoffered {
         /// The call.
         call: CallId,
         /// Its offer; `None`: we offer when we accept.
         offer: Option<Vec<u8>>,
     },
-    /// The peer took back what it wanted to change.
+    /// The peer took back what it wanted to change, or waited too long for our decision.
     ReofferWithdrawn {
         /// The call.
         call: CallId,
     },
-    /// The peer accepted our change of the session.
+    /// The peer accepted our change of the session, or described its side anew when the session was
+    /// refreshed.
     Reanswered {
         /// The call.
         call: CallId,
@@ -394,6 +414,10 @@ pub enum Cause {
     },
     /// No ACK came for our 2xx.
     NoAck,
+    /// No PRACK came for our reliable provisional response (RFC 3262 §3).
+    NoPrack,
+    /// Nobody refreshed the session in time (RFC 4028 §10).
+    Expired,
 }
 
 impl fmt::Display for Cause {
@@ -409,6 +433,8 @@ impl fmt::Display for Cause {
             Cause::TimedOut => f.write_str("no response came in time"),
             Cause::Unreachable { reason } => write!(f, "unreachable: {reason}"),
             Cause::NoAck => f.write_str("the other side never acknowledged the answer"),
+            Cause::NoPrack => f.write_str("the other side never acknowledged that it rings here"),
+            Cause::Expired => f.write_str("the other side no longer keeps the session up"),
         }
     }
 }
@@ -436,6 +462,8 @@ pub enum Misuse {
     Status,
     /// The method has an operation of its own, or is not a method.
     Method,
+    /// The peer does not say that it can do this.
+    Unsupported,
 }
 
 impl fmt::Display for Misuse {
@@ -451,6 +479,7 @@ impl fmt::Display for Misuse {
             Misuse::Full => "too many accounts, calls or requests",
             Misuse::Status => "the status code does not fit",
             Misuse::Method => "the method cannot be sent this way",
+            Misuse::Unsupported => "the other side does not support this",
         })
     }
 }

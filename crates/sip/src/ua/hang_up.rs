@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use super::call::{Phase, dialog_key};
+use super::call::{Leg, Phase, dialog_key};
 use super::event::{CallId, Cause, Event, Misuse};
-use super::offer_answer::OfferAnswer;
 use super::outbound::{OutboundId, Purpose};
+use super::reliable::Reliable;
 use super::{Alarm, UserAgent, alarm, tell};
 use crate::message::{Method, StatusCode};
 use crate::slab::Key;
@@ -28,7 +28,7 @@ impl UserAgent {
                 self.cancel(now, tx, id, invite);
                 Ok(())
             }
-            Phase::Ringing => self.reject(now, tx, id, StatusCode(603), None),
+            Phase::Ringing => self.refuse_invite(now, tx, id, (StatusCode(603), None), &[]),
             Phase::Up => {
                 self.leave(now, tx, id);
                 Ok(())
@@ -90,8 +90,8 @@ impl UserAgent {
             call.cause = Some(Cause::ByUs);
             return;
         }
-        if call.session.waits_for_owner() {
-            call.session = OfferAnswer::Stable;
+        if call.session.state.waits_for_owner() && !call.legs.iter().any(Leg::owes_prack) {
+            call.session.undo();
             self.acknowledge_with(now, tx, id, None);
         }
         self.send_bye(now, tx, id, Cause::ByUs);
@@ -133,10 +133,15 @@ impl UserAgent {
         };
         call.phase = Phase::Over;
         call.pending = None;
+        let change = call.change.take();
+        call.reliable = Reliable::default();
         call.unacked = None;
         call.reoffering = None;
         let rest = call.linger_until.since(now);
         self.live = self.live.saturating_sub(1);
+        if let Some(change) = change {
+            change.refuse(now, tx);
+        }
         self.report_end(now, tx, id, &cause);
         tell(tx, Event::Ended { call: id, cause });
         self.transfers_lose_call(now, tx, id);

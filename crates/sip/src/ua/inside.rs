@@ -4,6 +4,7 @@ use super::answer::{Pending, cseq_of};
 use super::call::{Phase, session_of, tag_of};
 use super::draft::readable;
 use super::event::{CallId, Cause, Event};
+use super::extension::{refuse_terms, refuse_unknown};
 use super::offer_answer::OfferAnswer;
 use super::{ALLOW, UserAgent, tell};
 use crate::flow::Flow;
@@ -84,18 +85,29 @@ impl UserAgent {
         if confirmed {
             call.flow = Some(source);
         }
-        if method != Method::Bye && super::outside::refuse_extensions(now, tx, server, &packet) {
+        let calling = call.phase == Phase::Calling;
+        let extensions = self.extensions(self.call_of(id).and_then(|c| c.account));
+        let refreshes = matches!(method, Method::Invite | Method::Update);
+        if method != Method::Bye && refuse_unknown(now, tx, server, &packet, &extensions)
+            || refreshes && refuse_terms(now, tx, server, &packet, &extensions)
+        {
             return Ok(());
         }
         match method {
             Method::Bye => self.on_bye(now, tx, server, id, index, &packet),
             Method::Invite if confirmed => self.on_reinvite(tx, server, id, (request, source))?,
+            // Our own INVITE has no final response (§14.2).
+            Method::Invite if calling => return Err(StatusCode(491)),
+            Method::Prack if confirmed => self.on_prack(now, tx, server, id, (request, source))?,
+            Method::Update => self.on_update(now, tx, server, (id, index), (request, source))?,
             Method::Options => self.answer_options(now, tx, server, None),
             Method::Info | Method::Message if confirmed => {
                 self.on_info(now, tx, server, id, &packet);
             }
             Method::Refer if confirmed => self.on_refer(now, tx, server, id, &packet)?,
-            Method::Invite | Method::Info | Method::Message | Method::Refer => return Err(gone),
+            Method::Invite | Method::Info | Method::Message | Method::Prack | Method::Refer => {
+                return Err(gone);
+            }
             Method::Extension => return Err(StatusCode(501)),
             _ => return Err(StatusCode(405)),
         }
@@ -148,7 +160,7 @@ impl UserAgent {
         let Ok(call) = self.live_call(id) else {
             return Err(StatusCode(481));
         };
-        if call.pending.is_some() {
+        if call.pending.is_some() || call.change.is_some() {
             return Err(StatusCode(500));
         }
         match call.phase {
@@ -156,11 +168,11 @@ impl UserAgent {
             Phase::Ending => return Err(StatusCode(487)),
             _ => return Err(StatusCode(500)),
         }
-        if call.session != OfferAnswer::Stable {
+        if call.session.state != OfferAnswer::Stable || call.reoffering_invites() {
             return Err(StatusCode(491));
         }
         let offer = session_of(&request.packet());
-        call.session = OfferAnswer::invite_received(offer.is_some());
+        call.session.invite_received(offer.as_deref());
         call.pending = Some(Pending::new(server, request.clone(), source, false));
         tx.set_server_user(server, ServerUser::Agent(id.0));
         tell(tx, Event::Reoffered { call: id, offer });

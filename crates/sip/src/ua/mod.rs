@@ -6,11 +6,13 @@
 
 mod account;
 mod answer;
+mod answered;
 mod call;
 mod challenge;
 mod dialog;
 mod draft;
 mod event;
+mod extension;
 mod hang_up;
 mod identity;
 mod info;
@@ -20,20 +22,24 @@ mod outbound;
 mod outside;
 mod own_dialog;
 mod pick_up;
+mod prack;
 mod publication;
 mod redirect;
 mod referred;
 mod register;
 mod related;
+mod reliable;
 mod reoffer;
 mod replaces;
 mod report;
+mod session_timer;
 mod subscription;
 mod transfer;
+mod update;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use account::Account;
+pub use account::{Account, Reliable};
 pub(crate) use answer::is_answered_elsewhere;
 pub use event::{
     AccountId, CallId, Cause, Event, Misuse, PublicationId, RequestId, SubscriptionId,
@@ -59,10 +65,11 @@ pub const MAX_REQUESTS: usize = 40_000;
 pub const MAX_FORKS: usize = 16;
 
 /// What this user agent can be asked, as Allow says it.
-pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, NOTIFY, REFER";
+pub const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, NOTIFY, PRACK, REFER, UPDATE";
 /// The event packages that this user agent notifies of, as Allow-Events says it.
 pub const ALLOW_EVENTS: &str = "refer";
-/// The extensions that this user agent knows, as Supported says it.
+/// The extensions that every account knows, as Supported says it; [`Account`] adds to them.
 pub const SUPPORTED: &str = "replaces, norefersub";
 
 /// The user agent of one shard.
@@ -104,6 +111,12 @@ pub enum Alarm {
     Repeat(u32),
     /// A provisional response goes again, so that proxies keep waiting (§13.3.1.1).
     Provisional(u32),
+    /// A reliable provisional response goes again, because no PRACK came (RFC 3262 §3).
+    Reliable(u32),
+    /// The owner has not decided on an offer in an UPDATE (RFC 3311 §5.2).
+    Change(u32),
+    /// Something about the session timer may be due (RFC 4028 §10).
+    Session(u32),
     /// A cancelled INVITE has had its time (§9.1).
     CancelGivesUp,
     /// A re-INVITE that met another one goes again (§14.1).
@@ -199,6 +212,9 @@ impl UserAgent {
             Alarm::Register(serial) => self.on_register_alarm(now, tx, AccountId(token), serial),
             Alarm::Repeat(serial) => self.on_repeat(now, tx, CallId(token), serial),
             Alarm::Provisional(serial) => self.on_ring_again(now, tx, CallId(token), serial),
+            Alarm::Reliable(serial) => self.on_unacknowledged(now, tx, CallId(token), serial),
+            Alarm::Change(serial) => self.on_change_alarm(now, tx, CallId(token), serial),
+            Alarm::Session(serial) => self.on_session_alarm(now, tx, CallId(token), serial),
             Alarm::CancelGivesUp => self.on_cancel_gives_up(now, tx, CallId(token)),
             Alarm::Reoffer(serial) => self.on_reoffer_alarm(now, tx, CallId(token), serial),
             Alarm::Forget => self.let_go(now, tx, CallId(token)),

@@ -50,6 +50,9 @@ pub(super) enum Purpose {
     Register(AccountId),
     Invite(CallId),
     Reinvite(CallId),
+    Update(CallId),
+    /// Acknowledges a reliable provisional response.
+    Prack(CallId),
     /// The ACK to a 2xx for one leg of a call.
     Ack(CallId, usize),
     /// Ends the call.
@@ -163,7 +166,11 @@ impl UserAgent {
             authorise(&mut self.accounts, tx, &mut outbound);
         }
         let call = match purpose {
-            Purpose::Ack(call, _) | Purpose::Bye(call) | Purpose::Reinvite(call) => Some(call),
+            Purpose::Ack(call, _)
+            | Purpose::Bye(call)
+            | Purpose::Reinvite(call)
+            | Purpose::Update(call)
+            | Purpose::Prack(call) => Some(call),
             Purpose::Asked(call) => call,
             Purpose::Refer(transfer) | Purpose::Notify(transfer) => self.call_of_transfer(transfer),
             Purpose::Register(_)
@@ -306,6 +313,9 @@ impl UserAgent {
             return;
         }
         self.credentials_taken(id, response);
+        if code.0 == 422 && self.asks_longer(now, tx, id, response, flow) {
+            return;
+        }
         if code.0 == 503 && self.is_wanted(id) {
             if let Some(outbound) = self.outbound.get_mut(id) {
                 outbound.refused = Some((response.store(), flow));
@@ -426,6 +436,8 @@ impl UserAgent {
                 }
             }
             Purpose::Reinvite(call) => self.on_reoffer_refused(now, tx, call, &outcome),
+            Purpose::Update(call) => self.on_update_done(now, tx, call, id, &outcome),
+            Purpose::Prack(call) => self.on_prack_done(call, id, &outcome),
             Purpose::Bye(call) => self.on_bye_done(now, tx, call),
             Purpose::Asked(call) => self.on_asked_done(tx, RequestId(id.as_u64()), call, &outcome),
             Purpose::Refer(transfer) => self.on_refer_done(now, tx, transfer, &outcome),

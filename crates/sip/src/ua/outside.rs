@@ -3,9 +3,10 @@
 use super::call::check_headers;
 use super::draft::{Contact, Draft, is_clean, is_token};
 use super::event::{AccountId, CallId, Event, Misuse, RequestId};
+use super::extension::refuse_unknown;
 use super::inside::{content_type, stored_request};
 use super::outbound::{Outcome, Purpose, reason_of};
-use super::{ALLOW, SUPPORTED, UserAgent, answer, call, tell};
+use super::{ALLOW, UserAgent, answer, call, tell};
 use crate::header::{ContentType, HeaderName, MediaRange, Tokens};
 use crate::message::{Method, StatusCode};
 use crate::respond::Reply;
@@ -43,7 +44,8 @@ impl UserAgent {
             tx.respond(now, server, &reply);
             return;
         }
-        if refuse_extensions(now, tx, server, &packet)
+        let extensions = self.extensions(account);
+        if refuse_unknown(now, tx, server, &packet, &extensions)
             || refuse_body(now, tx, server, &packet, method)
         {
             return;
@@ -93,9 +95,12 @@ impl UserAgent {
             Method::Invite | Method::Options | Method::Message if !tagged => {}
             Method::Refer | Method::Notify if !tagged => {}
             Method::Extension => return Err(StatusCode(501)),
-            Method::Info | Method::Bye | Method::Ack | Method::Cancel => {
-                return Err(StatusCode(481));
-            }
+            Method::Info
+            | Method::Bye
+            | Method::Ack
+            | Method::Cancel
+            | Method::Prack
+            | Method::Update => return Err(StatusCode(481)),
             _ if tagged => return Err(StatusCode(481)),
             _ => return Err(StatusCode(405)),
         }
@@ -154,12 +159,13 @@ impl UserAgent {
             let uri = super::account::contact_uri(tx, Some(profile), &profile.user, &flow);
             Some(format!("<{uri}>"))
         });
+        let supported = self.extensions(account).supported();
         let mut reply = Reply::new(StatusCode(200))
             .header("Allow", ALLOW)
             .header("Accept", ACCEPT)
             .header("Accept-Encoding", "identity")
             .header("Allow-Events", super::ALLOW_EVENTS)
-            .header("Supported", SUPPORTED);
+            .header("Supported", &supported);
         let packages = self.recv_info();
         if let Some(packages) = &packages {
             reply = reply.header("Recv-Info", packages);
@@ -302,7 +308,7 @@ impl UserAgent {
         let mut draft = Draft::new(method, &target);
         draft.route(target.as_bytes(), &profile.routes());
         draft.to = format!("<{target}>").into_bytes();
-        draft.call_id = format!("{}{}", tx.random.token(), tx.random.token());
+        draft.call_id = tx.call_id();
         draft.headers = headers.to_vec();
         Ok(draft)
     }
@@ -333,35 +339,12 @@ fn checked_method(method: &str) -> Result<Method, Misuse> {
             | Method::Cancel
             | Method::Register
             | Method::Prack
+            | Method::Update
     );
     if own_way || !is_token(method) {
         return Err(Misuse::Method);
     }
     Ok(known)
-}
-
-/// 420 to a request that requires what we do not know (RFC 3261 §8.2.2.3).
-pub(super) fn refuse_extensions(
-    now: Time,
-    tx: &mut Transactions,
-    server: ServerId,
-    packet: &Packet<'_>,
-) -> bool {
-    const MOST: usize = 32;
-    let unknown: Vec<String> = packet
-        .all(HeaderName::Require)
-        .flat_map(|h| Tokens::parse(h.value()))
-        .filter(|tag| !Tokens::parse(SUPPORTED.as_bytes()).has(tag))
-        .take(MOST)
-        .map(super::draft::readable)
-        .collect();
-    if unknown.is_empty() {
-        return false;
-    }
-    let unsupported = unknown.join(", ");
-    let reply = Reply::new(StatusCode(420)).header("Unsupported", &unsupported);
-    tx.respond(now, server, &reply);
-    true
 }
 
 /// 415 to a body that we cannot read and that is not optional (RFC 3261 §8.2.3).

@@ -105,8 +105,7 @@ impl UserAgent {
             .headers
             .retain(|(name, _)| !matches!(name.as_str(), "History-Info" | "Diversion"));
         draft.headers.extend(way.headers());
-        // The early dialogs of the try before died with it.
-        call.legs.clear();
+        self.forget_forks(now, tx, id);
         let preferred = outbound.flow.filter(|_| !routes.is_empty());
         let invite = self.prepare(tx, Purpose::Invite(id), outbound.account, draft, preferred);
         let Ok(invite) = invite else {

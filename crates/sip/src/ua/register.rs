@@ -288,7 +288,7 @@ impl Profile {
     fn register_draft(&mut self, tx: &mut Transactions, expires: u32) -> Draft {
         let registration = &mut self.registration;
         if registration.call_id.is_empty() {
-            registration.call_id = format!("{}{}", tx.random.token(), tx.random.token());
+            registration.call_id = tx.call_id();
             registration.tag = tx.random.token();
         }
         registration.cseq = registration.cseq.saturating_add(1);

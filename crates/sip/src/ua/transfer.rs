@@ -8,7 +8,6 @@ use core::time::Duration;
 use super::call::Phase;
 use super::draft::{Contact, readable, unfold};
 use super::event::{AccountId, CallId, Cause, Event, Misuse, TransferId};
-use super::offer_answer::OfferAnswer;
 use super::outbound::{Outcome, Purpose};
 use super::own_dialog::OwnDialog;
 use super::referred::Asked;
@@ -299,11 +298,7 @@ impl UserAgent {
     /// Whether a call's session rests, so that a REFER will not be refused for it.
     fn is_settled(&self, call: CallId) -> bool {
         self.call_of(call).is_some_and(|c| {
-            c.phase == Phase::Up
-                && c.session == OfferAnswer::Stable
-                && c.pending.is_none()
-                && c.reoffering.is_none()
-                && c.unacked.is_none()
+            c.phase == Phase::Up && c.confirmed.is_some_and(|leg| c.may_offer(leg))
         })
     }
 

@@ -155,13 +155,13 @@ fn requests_of_the_peer_in_the_dialog() {
     let cases = [
         (bye(&invite, "t", 4), "500"),
         (bye(&invite, "zz", 9), "481"),
-        (bye(&invite, "t", 6).replace("BYE", "UPDATE"), "405"),
+        (bye(&invite, "t", 6).replace("BYE", "PUBLISH"), "405"),
         (bye(&invite, "t", 7).replace("BYE", "FOO"), "501"),
         (bye(&invite, "t", 8).replace("BYE", "OPTIONS"), "200"),
         (
             bye(&invite, "t", 9)
                 .replace("BYE", "INFO")
-                .replace("Max-Forwards", "Require: timer\nMax-Forwards"),
+                .replace("Max-Forwards", "Require: timer, x\nMax-Forwards"),
             "420",
         ),
     ];

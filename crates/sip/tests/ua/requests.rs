@@ -33,7 +33,8 @@ fn options_tells_the_truth() {
     let answer = world.last("200 OPTIONS");
     assert_eq!(header(answer, "Allow"), sip::ua::ALLOW);
     assert_eq!(header(answer, "Accept"), "application/sdp, message/sipfrag");
-    assert_eq!(header(answer, "Supported"), sip::ua::SUPPORTED);
+    let supported = format!("{}, 100rel, timer", sip::ua::SUPPORTED);
+    assert_eq!(header(answer, "Supported"), supported);
     assert_eq!(header(answer, "Allow-Events"), "refer");
     assert_eq!(header(answer, "Contact"), "<sip:bob@10.0.0.2:5060>");
     assert_eq!(world.log.len(), 2);
@@ -148,7 +149,7 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
                 "",
             ),
             "420",
-            "Unsupported: 100rel, x",
+            "Unsupported: x\r\n",
         ),
         (
             request(
