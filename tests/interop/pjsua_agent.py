@@ -122,7 +122,12 @@ class Agent:
         config.mediaConfig.transportConfig.boundAddress = options.address
         config.mediaConfig.transportConfig.port = 20000
         config.mediaConfig.transportConfig.portRange = 1000
-        config.natConfig.iceEnabled = False
+        config.natConfig.iceEnabled = options.ice
+        config.natConfig.iceNoRtcp = False
+        config.mediaConfig.rtcpMuxEnabled = options.mux
+        config.mediaConfig.srtpUse = {"off": pj.PJMEDIA_SRTP_DISABLED, "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+                                      "required": pj.PJMEDIA_SRTP_MANDATORY}[options.srtp]
+        config.mediaConfig.srtpSecureSignaling = 0
         config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = config.natConfig.sdpNatRewriteUse = 0
         config.natConfig.sipOutboundUse = 0
         return config
@@ -180,6 +185,9 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--tcp", action="store_true")
     parser.add_argument("--answer", action="store_true")
+    parser.add_argument("--srtp", choices=["off", "optional", "required"], default="off")
+    parser.add_argument("--ice", action="store_true")
+    parser.add_argument("--mux", action="store_true")
     agent = Agent(parser.parse_args())
     agent.run()
     agent.close()

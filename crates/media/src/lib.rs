@@ -15,6 +15,8 @@ pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 pub mod session;
+pub mod srtp;
+pub mod stun;
 pub mod tone;
 pub mod wav;
 

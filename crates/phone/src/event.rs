@@ -8,6 +8,8 @@ use media::session::Statistics;
 use sip::flow::Transport;
 use sip::ua::Cause;
 
+use crate::secure::Security;
+
 /// Receives the events of a phone, on the threads that they happen on: it has to return at once.
 pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 
@@ -185,4 +187,8 @@ pub struct Agreed {
     pub receives: bool,
     /// Whether keys travel as telephone-events (RFC 4733).
     pub dtmf: bool,
+    /// Where the keys came from that protect it.
+    pub security: Security,
+    /// How it is protected: `AES_CM_128_HMAC_SHA1_80`.
+    pub suite: Option<&'static str>,
 }

@@ -17,6 +17,7 @@ mod event;
 mod line;
 mod negotiation;
 mod phone;
+mod secure;
 mod sound;
 mod stream;
 
@@ -26,6 +27,7 @@ pub use media::codec::CodecKind;
 pub use media::dtmf::code as dtmf_code;
 pub use media::session::Statistics;
 pub use phone::{CallError, Phone, PhoneError, Settings};
+pub use secure::{Security, Srtp};
 pub use sip::flow::Transport;
 pub use sip::ua::Cause;
 pub use sound::{Recorder, Sound, SoundError, Source};

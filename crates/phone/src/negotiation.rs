@@ -3,10 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use media::codec::CodecKind;
-use media::session::{CodecChoice, Config, Direction};
+use media::session::{CodecChoice, Config, Direction, Protection};
+use sdp::secure::LocalSrtp;
 use sdp::{Capabilities, Codec, IllegalAnswer, LocalMedia, Negotiated, Origin, Rejection, Session};
 
 use crate::event::Agreed;
+use crate::secure::{self, Security};
 
 /// Our side of the description of one call.
 #[derive(Debug)]
@@ -42,7 +44,10 @@ impl Negotiation {
         known.push(Codec::telephone_event(101, 8000));
         Negotiation {
             origin: Origin::new("-", seed >> 2, local.ip()),
-            local: LocalMedia::new(local.ip(), local.port()),
+            local: LocalMedia {
+                rtcp_mux: true,
+                ..LocalMedia::new(local.ip(), local.port())
+            },
             capabilities: Capabilities::new(known),
             last: None,
             before: None,
@@ -50,6 +55,12 @@ impl Negotiation {
             cname: format!("{:016x}", seed.rotate_left(17) ^ 0x5bd1_e995_9e37_79b9),
             seed,
         }
+    }
+
+    /// Our side of SRTP.
+    pub(crate) fn protected(mut self, srtp: LocalSrtp) -> Negotiation {
+        self.local.srtp = srtp;
+        self
     }
 
     /// Our offer; a later one keeps what the earlier ones fixed.
@@ -133,8 +144,19 @@ impl Negotiation {
         let rate = send.codec.clock_rate();
         let keys = stream.telephone_event.filter(|t| t.clock_rate == rate);
         let remote = stream.remote_rtp.as_ref().and_then(|d| d.socket_addr());
+        let (protection, security) = match &stream.security {
+            sdp::secure::Security::Sdes { send, receive } => {
+                (secure::protection(send, receive)?, Security::Sdes)
+            }
+            _ => (Protection::Clear, Security::None),
+        };
+        let suite = match &protection {
+            Protection::Srtp { send, .. } => Some(send.suite().name()),
+            _ => None,
+        };
         let config = Config {
             receive,
+            protection,
             telephone_event_send: keys.map(|t| t.send),
             telephone_event_receive: keys.map(|t| t.receive),
             ptime_ms: stream.ptime_ms,
@@ -161,6 +183,8 @@ impl Negotiation {
             sends: config.direction.send,
             receives: config.direction.receive,
             dtmf: keys.is_some(),
+            security,
+            suite,
         };
         Some(Plan { config, agreed })
     }
@@ -205,8 +229,8 @@ mod tests {
         assert_eq!(at_callee.agreed.remote, Some(at_caller.agreed.local));
         assert_eq!(at_caller.config.telephone_event_send, Some(101));
         assert_eq!(
-            at_callee.config.rtcp_destination,
-            Some(SocketAddr::from(([127, 0, 0, 1], 4001)))
+            (at_callee.config.rtcp_mux, at_callee.config.rtcp_destination),
+            (true, Some(SocketAddr::from(([127, 0, 0, 1], 4000))))
         );
         assert_ne!(at_caller.config.ssrc, at_callee.config.ssrc);
         assert_ne!(at_caller.config.cname, at_callee.config.cname);

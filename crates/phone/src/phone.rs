@@ -19,6 +19,7 @@ use crate::call_media::{CallMedia, Order};
 use crate::event::{CallNumber, EventSink};
 use crate::line::{Command, Line, Numbers};
 use crate::negotiation::{Negotiation, capabilities};
+use crate::secure::{Srtp, local_srtp};
 use crate::sound::Sound;
 
 /// Ports tried before giving up on one that is free for datagrams and streams alike.
@@ -47,6 +48,8 @@ pub struct Settings {
     pub port: Option<u16>,
     /// Codecs in the order of preference.
     pub codecs: Vec<CodecKind>,
+    /// Whether sound is encrypted.
+    pub srtp: Srtp,
     /// What User-Agent and Server say.
     pub product: String,
     /// Receives a copy of every SIP message.
@@ -64,6 +67,7 @@ impl Settings {
             direct: None,
             port: None,
             codecs: CodecKind::ALL.to_vec(),
+            srtp: Srtp::Off,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
         }
@@ -117,6 +121,7 @@ pub struct Phone {
     numbers: Numbers,
     address: SocketAddr,
     codecs: Vec<CodecKind>,
+    srtp: Srtp,
 }
 
 impl Phone {
@@ -168,6 +173,7 @@ impl Phone {
                         numbers,
                         address: local,
                         codecs: settings.codecs,
+                        srtp: settings.srtp,
                     });
                 }
                 // Somebody else took the port between our look and our bind.
@@ -288,6 +294,7 @@ impl Phone {
         let local = SocketAddr::new(self.address.ip(), ports.port);
         let seed = random().map_err(|_| CallError::Ended)?;
         let seed = u64::from_le_bytes(seed);
+        let srtp = local_srtp(self.srtp).map_err(|_| CallError::Ended)?;
         let open = Order::Open {
             call,
             ports,
@@ -295,7 +302,8 @@ impl Phone {
         };
         let given = self.media.orders().give(open);
         given.map_err(|_| CallError::Ended)?;
-        Ok(Box::new(Negotiation::new(local, &self.codecs, seed)))
+        let negotiation = Negotiation::new(local, &self.codecs, seed);
+        Ok(Box::new(negotiation.protected(srtp)))
     }
 
     fn post(&self, command: Command) -> bool {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use phone::{CallNumber, Event, Sound, Source};
 
-use crate::arguments::{Line, Voice, parse_seconds};
+use crate::arguments::{Line, Passage, Voice, parse_seconds};
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
@@ -35,6 +35,8 @@ pub struct Args {
     line: Line,
     #[command(flatten)]
     voice: Voice,
+    #[command(flatten)]
+    passage: Passage,
     /// Send back what is heard
     #[arg(long, conflicts_with = "play")]
     echo: bool,
@@ -72,6 +74,7 @@ fn serve(args: &Args, console: &mut Console) -> Result<(), Failure> {
     }
     let mut settings = args.line.settings()?;
     settings.codecs.clone_from(&args.voice.codec);
+    args.passage.apply(&mut settings);
     let has_password = settings.password.is_some();
     let desk = Desk::open(settings)?;
     desk.phone.register(args.expires);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source};
+use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source, Srtp};
 
 use crate::exit::{Exit, Failure};
 use crate::{password, trace};
@@ -53,6 +53,21 @@ pub struct Voice {
     /// Codecs in the order of preference
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_codec, default_value = "pcmu,pcma")]
     pub codec: Vec<CodecKind>,
+}
+
+/// How sound travels.
+#[derive(Debug, Args)]
+pub struct Passage {
+    /// Encrypt the sound: off, optional (where the other side can), or required
+    #[arg(long, value_name = "HOW", value_parser = Srtp::from_str, default_value = "off")]
+    pub srtp: Srtp,
+}
+
+impl Passage {
+    /// Writes it into the settings of a phone.
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.srtp = self.srtp;
+    }
 }
 
 impl Line {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use phone::{CallNumber, Cause, Event};
 
-use crate::arguments::{Line, Voice, parse_keys, parse_seconds};
+use crate::arguments::{Line, Passage, Voice, parse_keys, parse_seconds};
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
@@ -34,6 +34,8 @@ pub struct Args {
     line: Line,
     #[command(flatten)]
     voice: Voice,
+    #[command(flatten)]
+    passage: Passage,
     /// Hang up so many seconds after the answer
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     duration: Option<Duration>,
@@ -62,6 +64,7 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
     sound.keys = args.dtmf.clone().unwrap_or_default();
     let mut settings = args.line.settings()?;
     settings.codecs.clone_from(&args.voice.codec);
+    args.passage.apply(&mut settings);
     let has_password = settings.password.is_some();
     let desk = Desk::open(settings)?;
     console.calling(&target);

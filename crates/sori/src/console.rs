@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
-use phone::{Agreed, Event, Statistics};
+use phone::{Agreed, Event, Security, Statistics};
 
 use crate::exit::{Exit, Failure};
 use crate::report;
@@ -183,9 +183,14 @@ fn text(event: &Event) -> Option<String> {
 }
 
 fn path(agreed: &Agreed) -> String {
+    let locked = if agreed.security == Security::None {
+        ""
+    } else {
+        "encrypted, "
+    };
     match agreed.remote {
-        Some(remote) => format!(" ({}, {} ⇄ {remote})", agreed.codec, agreed.local),
-        None => format!(" ({}, {})", agreed.codec, agreed.local),
+        Some(remote) => format!(" ({}, {locked}{} ⇄ {remote})", agreed.codec, agreed.local),
+        None => format!(" ({}, {locked}{})", agreed.codec, agreed.local),
     }
 }
 

@@ -21,7 +21,7 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
   ringing              status (180), reason
   progress             status (181 to 199), reason
   early_media          sound before the answer: codec, sample_rate, ptime_ms, local_rtp,
-                       remote_rtp?, sends, receives, dtmf
+                       remote_rtp?, sends, receives, dtmf, security (none, sdes), suite?
   established          peer, call_id?, transport, and all of early_media
   media_changed        hold, resume or another address: all of early_media
   dtmf                 digit, duration_ms
@@ -213,6 +213,8 @@ fn with_agreed(object: Object, agreed: &Agreed) -> Object {
         .flag("sends", agreed.sends)
         .flag("receives", agreed.receives)
         .flag("dtmf", agreed.dtmf)
+        .text("security", agreed.security.name())
+        .text_if("suite", agreed.suite)
 }
 
 fn with_statistics(object: Object, statistics: Statistics) -> Object {

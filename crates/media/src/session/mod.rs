@@ -32,6 +32,7 @@ mod config;
 mod latch;
 mod receive;
 mod report;
+mod secure;
 mod send;
 mod statistics;
 
@@ -47,6 +48,7 @@ use crate::random::Random;
 
 pub use crate::playout::FrameKind;
 pub use config::{CodecChoice, Config, Direction};
+pub use secure::Protection;
 pub use statistics::{Discarded, RemoteView, Statistics};
 
 /// Events kept for the owner.
@@ -62,6 +64,7 @@ pub struct MediaSession {
     statistics: Statistics,
     events: VecDeque<MediaEvent>,
     latch: latch::Latch,
+    shield: secure::Shield,
     sending: send::Sending,
     receiving: receive::Receiving,
     reporting: report::Reporting,
@@ -111,6 +114,7 @@ impl MediaSession {
             statistics: Statistics::default(),
             events: VecDeque::new(),
             latch: latch::Latch::new(config.destination),
+            shield: secure::Shield::new(&config.protection),
             sending: send::Sending::new(&config, now, &mut random),
             receiving: receive::Receiving::new(&config, now),
             reporting: report::Reporting::new(&config, now, &mut random),
@@ -127,6 +131,9 @@ impl MediaSession {
         self.config.cname.clone_from(&before.cname);
         self.config.seed = before.seed;
         self.config.jitter = before.jitter;
+        let protection = self.config.protection.clone();
+        self.config.protection.clone_from(&before.protection);
+        self.protect(protection);
         self.latch.describe(self.config.destination);
         self.sending
             .reconfigure(&before.send, &before.frame_time(), &self.config);

@@ -132,6 +132,12 @@ impl Endpoint {
         self.own.add_domain(domain);
     }
 
+    /// Marks the Record-Routes of this element with a key, which its other shards and later runs share; requests
+    /// inside dialogs then find their way only along a marked Route. Others come as [`Event::Request`].
+    pub fn mark_routes(&mut self, key: &[u8; 16]) {
+        self.proxy.mark_routes(key);
+    }
+
     /// The hosts that mean this element.
     pub fn own_names(&self) -> &OwnNames {
         &self.own
