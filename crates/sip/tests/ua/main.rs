@@ -10,6 +10,7 @@ mod publications;
 mod register;
 mod requests;
 mod script;
+mod service_examples;
 mod services;
 mod session_timer;
 mod subscriptions;
