@@ -159,6 +159,31 @@ fn nothing_to_transfer_before_the_answer() {
 }
 
 #[test]
+fn reports_never_overtake_each_other() {
+    let (mut world, [alice, ..]) = three(12);
+    let (_, b1) = talk(&mut world, alice);
+    world.lose = vec![(ALICE, "NOTIFY".to_owned())];
+    let t = transfer(&mut world, BOB, b1, "sip:carol@10.0.0.3");
+    do_transfer(&mut world, ALICE);
+    let c = incoming(&mut world, CAROL);
+    crate::transfer::ring(&mut world, CAROL, c);
+    world.run(50);
+    accept(&mut world, CAROL, c);
+    accepted(&mut world, BOB, t);
+    // The first report is lost and sent again; until it has arrived no other one leaves, and then only the
+    // last state is worth one.
+    progress(&mut world, BOB, 100);
+    assert!(matches!(world.event(BOB), Event::TransferDone { .. }));
+    let numbers: Vec<_> = world
+        .log
+        .iter()
+        .filter(|s| s.kind() == "NOTIFY")
+        .map(|s| header(&s.text, "CSeq"))
+        .collect();
+    assert_eq!(numbers, ["1 NOTIFY", "1 NOTIFY", "2 NOTIFY"]);
+}
+
+#[test]
 fn a_peer_that_never_reports() {
     let (mut world, [alice, ..]) = three(7);
     let (_, b1) = talk(&mut world, alice);
