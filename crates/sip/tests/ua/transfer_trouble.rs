@@ -180,7 +180,7 @@ fn reports_never_overtake_each_other() {
         .filter(|s| s.kind() == "NOTIFY")
         .map(|s| header(&s.text, "CSeq"))
         .collect();
-    assert_eq!(numbers, ["1 NOTIFY", "1 NOTIFY", "2 NOTIFY"]);
+    assert_eq!(numbers, ["2 NOTIFY", "2 NOTIFY", "3 NOTIFY"]);
 }
 
 #[test]
