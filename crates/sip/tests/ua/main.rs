@@ -4,6 +4,7 @@
 
 mod calls;
 mod early;
+mod flows;
 mod forks;
 mod prack;
 mod publications;
