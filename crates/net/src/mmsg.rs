@@ -33,6 +33,12 @@ struct Received {
     remote: SocketAddr,
 }
 
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new()
+    }
+}
+
 impl Batch {
     /// Buffers that the system backs with memory only as far as they are used.
     pub fn new() -> Batch {

@@ -20,6 +20,12 @@ pub struct Batch {
     datagrams: [Option<(usize, SocketAddr)>; BATCH],
 }
 
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new()
+    }
+}
+
 impl Batch {
     /// Empty buffers.
     pub fn new() -> Batch {

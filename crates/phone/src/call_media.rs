@@ -53,7 +53,7 @@ pub(crate) enum Order {
     /// The call is answered.
     Talk { call: CallNumber },
     /// Something about the sound of one call.
-    Tell { call: CallNumber, told: Told },
+    Tell { call: CallNumber, told: Box<Told> },
     /// Our side of every call is silenced, or no longer.
     Mute { muted: bool },
     /// How calls sound is told once a second, or no longer.
@@ -70,7 +70,7 @@ pub(crate) enum Told {
     Press { keys: String },
     /// Record to another file, or to none.
     Record {
-        recorder: Option<(PathBuf, Recorder)>,
+        recorder: Option<Box<(PathBuf, Recorder)>>,
     },
     /// Play a file, or none.
     Play { source: Option<(PathBuf, Source)> },
@@ -290,7 +290,7 @@ impl Worker {
                 Order::Abandon { call } => drop(self.remove(call)),
                 Order::Configure { call, config, held } => self.configure(call, *config, held, now),
                 Order::Talk { call } => self.with(call, |stream| stream.talk(now)),
-                Order::Tell { call, told } => self.told(call, told),
+                Order::Tell { call, told } => self.told(call, *told),
                 Order::Mute { muted } => {
                     self.muted = muted;
                     self.streams.values_mut().for_each(|s| s.mute(muted));
@@ -311,7 +311,9 @@ impl Worker {
     fn told(&mut self, call: CallNumber, told: Told) {
         match told {
             Told::Press { keys } => self.with(call, |stream| stream.press(&keys)),
-            Told::Record { recorder } => self.with(call, |stream| stream.record(recorder)),
+            Told::Record { recorder } => {
+                self.with(call, |stream| stream.record(recorder.map(|r| *r)));
+            }
             Told::Play { source } => self.with(call, |stream| stream.play(source)),
             Told::Join { joined } => self.join(call, joined),
             Told::Trouble { message } => (self.events)(Event::SoundTrouble {

@@ -119,10 +119,11 @@ fn a_blind_transfer_in_all_three_roles() {
     bob.until("answer", |e| {
         matches!(e, Event::Established { call, .. } if *call == new).then_some(())
     });
-    alice.until("transfer", |event| match event {
-        Event::Transferred { failure, .. } => Some(assert_eq!(*failure, None)),
+    let failure = alice.until("transfer", |event| match event {
+        Event::Transferred { failure, .. } => Some(failure.clone()),
         _ => None,
     });
+    assert_eq!(failure, None);
     assert_eq!(alice.until("end", ended).0, out);
     assert_eq!(bob.until("end", ended).0, call);
     assert_eq!(bob.call(new).phase, CallPhase::Established);
@@ -160,10 +161,11 @@ fn an_attended_transfer_connects_the_other_two() {
     let (to_bob, at_bob) = talk(&mut alice, &mut bob);
     let (to_carol, at_carol) = talk(&mut alice, &mut carol);
     alice.run(&format!("transfer {to_bob} to {to_carol}"));
-    bob.until("request", |event| match event {
-        Event::TransferRequested { attended, .. } => Some(assert!(*attended)),
+    let attended = bob.until("request", |event| match event {
+        Event::TransferRequested { attended, .. } => Some(*attended),
         _ => None,
     });
+    assert!(attended);
     bob.run(&format!("accept-transfer {at_bob}"));
     // Carol's call with Alice gives way to the one with Bob, without anybody doing anything.
     let (old, new) = carol.until("replacement", |event| match event {

@@ -8,7 +8,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -162,10 +162,7 @@ impl Headless {
                 }
                 taken += 1;
                 if taken < BURST {
-                    next = match happenings.try_recv() {
-                        Ok(happening) => Some(happening),
-                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                    };
+                    next = happenings.try_recv().ok();
                 }
             }
             self.control.on_time(Instant::now());

@@ -108,7 +108,7 @@ impl Mixer {
             return Err(Unmixable::Full);
         }
         // Blocks have to be whole, and resamplers exist both ways.
-        if rate % (1000 / BLOCK_MS) != 0 || Resampler::new(rate, rate).is_err() {
+        if !rate.is_multiple_of(1000 / BLOCK_MS) || Resampler::new(rate, rate).is_err() {
             return Err(Unmixable::Rate(rate));
         }
         self.members.insert(member, Member::new(rate));

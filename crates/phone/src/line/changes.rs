@@ -55,7 +55,7 @@ impl Line {
         };
         self.order(Order::Tell {
             call: number,
-            told: Told::Join { joined },
+            told: Box::new(Told::Join { joined }),
         });
         if joined && held {
             self.hold(now, endpoint, id, false);

@@ -255,7 +255,9 @@ impl Phone {
     /// [`SoundError`] when the file cannot be written.
     pub fn record(&self, call: CallNumber, file: Option<&Path>) -> Result<(), SoundError> {
         let recorder = file
-            .map(|path| Recorder::create(path).map(|recorder| (path.to_owned(), recorder)))
+            .map(|path| {
+                Recorder::create(path).map(|recorder| Box::new((path.to_owned(), recorder)))
+            })
             .transpose()?;
         self.sound(call, Told::Record { recorder });
         Ok(())
@@ -290,6 +292,7 @@ impl Phone {
     }
 
     fn sound(&self, call: CallNumber, told: Told) {
+        let told = Box::new(told);
         let _ = self.media.orders().give(Order::Tell { call, told });
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn banner(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     }
     // The sign moves with the seconds: it rings.
     let signs = SIGNS;
-    let sign = if model.now.as_millis() / 500 % 2 == 0 {
+    let sign = if (model.now.as_millis() / 500).is_multiple_of(2) {
         signs.full
     } else {
         signs.empty
