@@ -261,12 +261,12 @@ impl Line {
             } => {
                 self.established(now, endpoint, call, remote_uri, body, flow.transport);
             }
-            ua::Event::Acknowledged {
-                call,
-                body: Some(body),
-            } => {
-                self.complete(now, endpoint, call, Some(body), Agreement::Anew);
+            ua::Event::Acknowledged { call, body } => {
+                if body.is_none() || self.complete(now, endpoint, call, body, Agreement::Anew) {
+                    self.next_change(now, endpoint, call);
+                }
             }
+            ua::Event::ReofferWithdrawn { call } => self.next_change(now, endpoint, call),
             ua::Event::Reanswered { call, body } => self.reanswered(now, endpoint, call, body),
             ua::Event::ReofferRefused { call, cause } => {
                 self.change_refused(now, endpoint, call, cause);

@@ -3,7 +3,7 @@
 use media::codec::CodecKind;
 use sip::endpoint::Endpoint;
 use sip::time::Time;
-use sip::ua::{CallId, Cause};
+use sip::ua::{CallId, Cause, Misuse};
 
 use super::Line;
 use super::accounts::misused;
@@ -104,12 +104,20 @@ impl Line {
                 Change::Hold(held) => negotiation.hold(*held),
                 Change::Codecs(codecs) => negotiation.change_codecs(codecs),
             };
-            call.changing = Some(change);
             let (agent, tx) = endpoint.agent();
             let refused = match offer {
-                Some(offer) => agent.reoffer(now, tx, id, Some(offer)).err(),
-                None => Some(sip::ua::Misuse::WrongState),
+                Some(offer) => match agent.reoffer(now, tx, id, Some(offer)) {
+                    // The peer is in the middle of a change of its own, or its ACK is on the way: ours comes after it.
+                    Err(Misuse::WrongState) => {
+                        negotiation.refused();
+                        call.next.push_front(change);
+                        return;
+                    }
+                    sent => sent.err(),
+                },
+                None => Some(Misuse::OfferAnswer),
             };
+            call.changing = Some(change);
             let Some(misuse) = refused else {
                 return;
             };
@@ -177,6 +185,7 @@ impl Line {
                 Ok((answer, plan)) => (answer, plan),
                 Err(rejection) => {
                     self.refuse(now, endpoint, id, rejection.status, Some(&rejection.reason));
+                    self.next_change(now, endpoint, id);
                     return;
                 }
             },
