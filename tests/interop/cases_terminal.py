@@ -213,9 +213,11 @@ make_korean("option", {"LC_ALL": "C.UTF-8"}, "--language", "ko")
 
 @case("terminal-resize", servers=OURS)
 def resize(world):
-    """One pane at a time where there is no room for more, and back."""
+    """One pane at a time where there is no room for more, and back; Ctrl-L draws anew."""
     served = server(world, ("alice",))
     alice = phone(world, "alice", served, "alice")
+    alice.wait("Contacts")
+    alice.keys("C-l")
     alice.wait("Contacts")
     alice.resize(60, 16)
     alice.wait_gone("Contacts")

@@ -82,7 +82,11 @@ impl Desk {
     ) {
         let outcome = self.outcome(call, cause, talked);
         let is_missed = outcome == Outcome::Missed;
-        let reason = causes::reason(cause, language);
+        let reason = if outcome == Outcome::Refused && !call.outgoing {
+            Text::RefusedHere.in_language(language).to_owned()
+        } else {
+            causes::reason(cause, language)
+        };
         let account = self.account_of(call);
         let over = Over {
             account: &account,

@@ -10,6 +10,7 @@ use super::scene::{Account, Call, Levels, Quality, Registration, Services, Stage
 use super::texts::Language;
 use crate::control::{self, AccountState, CallPhase, CallState, Rules, State, TransferState};
 use crate::event::{CallNumber, Event};
+use crate::secure::Security;
 
 /// Keys of the other side that are remembered of a call.
 const KEYS: usize = 32;
@@ -186,7 +187,7 @@ impl Presenter {
             is_recorded: call.recording.is_some(),
             is_joined: call.in_conference,
             codec: agreed.map(|a| format!("{} {} kHz", a.codec, a.sample_rate / 1000)),
-            security: security(call),
+            security: agreed.and_then(|a| security(a.security)),
             transport: extra.transport.clone(),
             levels: quality.map(|q| Levels {
                 heard: q.heard,
@@ -201,9 +202,12 @@ impl Presenter {
     }
 }
 
-/// What encrypts the sound.
-fn security(_call: &CallState) -> Option<String> {
-    None
+/// What encrypts the sound, and where its keys came from; `None` when nothing does.
+fn security(security: Security) -> Option<String> {
+    match security {
+        Security::None => None,
+        keys => Some(format!("SRTP {}", keys.name().to_ascii_uppercase())),
+    }
 }
 
 fn details(call: &CallState, extra: &Extra) -> Vec<(String, String)> {
@@ -217,6 +221,7 @@ fn details(call: &CallState, extra: &Extra) -> Vec<(String, String)> {
         let remote = agreed.remote.map_or(String::new(), |r| r.to_string());
         add("RTP", format!("{} - {remote}", agreed.local));
         add("ptime", format!("{} ms", agreed.ptime_ms));
+        add("SRTP", agreed.suite.unwrap_or_default().to_owned());
     }
     if let Some(quality) = &call.quality {
         let numbers = &quality.statistics;
@@ -265,6 +270,12 @@ pub(super) fn services(rules: &Rules) -> Services {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_encrypted_is_not_said_to_be() {
+        assert_eq!(security(Security::None), None);
+        assert_eq!(security(Security::Sdes).as_deref(), Some("SRTP SDES"));
+    }
 
     #[test]
     fn names_of_callers() {

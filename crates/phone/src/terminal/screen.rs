@@ -15,6 +15,7 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute};
+use ratatui::layout::Rect;
 
 use super::keys::Press;
 use super::model::{Input, Model};
@@ -68,7 +69,10 @@ impl Screen {
 
     /// Paints everything anew with the next [`Screen::draw`].
     pub fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `clear` would ask the terminal for its cursor, and the answer would go to whoever reads the keys.
+        let size = self.terminal.size()?;
+        self.terminal
+            .resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Sounds the bell.
@@ -83,7 +87,7 @@ impl Screen {
         give_back();
         stop();
         take()?;
-        self.terminal.clear()
+        self.redraw()
     }
 }
 

@@ -332,6 +332,7 @@ texts! {
     Ended: "{}: {}", "{}: {}";
     // Why something ended or failed.
     EndedHere: "you hung up", "내가 끊음";
+    RefusedHere: "refused", "거절함";
     EndedThere: "they hung up", "상대가 끊음";
     Cancelled: "given up before it was answered", "받기 전에 끊음";
     AnsweredElsewhere: "answered on another phone", "다른 전화기에서 받음";

@@ -162,7 +162,13 @@ fn pasted(model: &mut Model, text: &str) {
     }
 }
 
-fn calls(model: &mut Model, new: Vec<Call>) {
+fn calls(model: &mut Model, mut new: Vec<Call>) {
+    for call in &mut new {
+        // What the book calls somebody counts more than what they call themselves.
+        if let Some(known) = model.name_of(&call.peer) {
+            call.name = Some(known.to_owned());
+        }
+    }
     // A new call is the one that the next keys are about, unless its owner is busy with another.
     let fresh = new
         .iter()

@@ -36,7 +36,7 @@ fn a_call_is_told_with_all_that_counts() {
     shows(&model, "PCMU 8 kHz · not encrypted · bob@sori.test");
     shows(&model, "in ██████░░  out ░░░░░░░░");
     shows(&model, "loss 0.5 %  jitter 3 ms  RTT 12 ms  MOS 4.4");
-    shows(&model, "carol@sori.test");
+    shows(&model, "→ carol@sori.test");
     shows(&model, "on hold  00:00");
     shows(&model, "History 1  Messages 1  SIP log  Settings");
     shows(&model, "✗ 13:53  박지성");
