@@ -61,6 +61,9 @@ pub struct Args {
     /// The server of the account; one for all, or as many as there are accounts, in the same order
     #[arg(long, value_name = "udp|tcp:HOST:PORT", value_parser = Server::from_str)]
     proxy: Vec<Server>,
+    /// Send straight to whom it calls, without a server of the account in between
+    #[arg(long, conflicts_with = "proxy")]
+    direct: bool,
     /// The password of the account; one for all, or as many as there are accounts
     #[arg(long, value_name = "FILE")]
     password_file: Vec<PathBuf>,
@@ -132,6 +135,10 @@ fn settings(args: &Args, console: &mut Console) -> Result<Vec<Settings>, Failure
             },
         };
         let mut settings = SetUp::of(&line, console)?.settings;
+        if args.direct {
+            settings.server = None;
+            settings.direct = Some(settings.account.host().to_owned());
+        }
         if let Some(codecs) = &args.voice.codec {
             settings.codecs.clone_from(codecs);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Instant;
 
-use phone::control::{Command, Control, Outcome, Refusal};
+use phone::control::{CallPhase, Command, Control, Outcome, Refusal, Registration};
 use phone::{CallNumber, Event};
 
 use super::lists;
@@ -79,7 +79,7 @@ impl Scripts {
     }
 
     /// Takes in what happened: scripts that wait for it go on, connections are told.
-    pub fn note(&mut self, event: &Event, console: &Console) {
+    pub fn note(&mut self, event: &Event, console: &mut Console) {
         let connections = self.scripts.values().any(|s| s.answers.is_some());
         let waiting = self.scripts.values().any(|s| s.blocked.is_some());
         if !connections && !waiting {
@@ -89,14 +89,7 @@ impl Scripts {
         let name = object.first_text().to_owned();
         let line = object.line();
         for script in self.scripts.values_mut() {
-            let awaited = script.blocked.as_ref().and_then(|b| b.event.as_ref());
-            if let Some((event_name, call, _)) = awaited
-                && *event_name == name
-                && (call.is_none() || *call == event.call())
-            {
-                script.blocked = None;
-                script.awake = true;
-            }
+            script.compare(event, &name, console);
             if let Some(answers) = &script.answers
                 && answers.try_send(line.clone()).is_err()
             {
@@ -123,6 +116,32 @@ impl Scripts {
 }
 
 impl Script {
+    /// Goes on when this is what it waits for, or when that cannot come any more.
+    fn compare(&mut self, event: &Event, name: &str, console: &mut Console) {
+        let is_it = |awaited: &(String, Option<CallNumber>, String)| {
+            awaited.0 == name && (awaited.1.is_none() || awaited.1 == event.call())
+        };
+        let is_over = |awaited: &(String, Option<CallNumber>, String)| {
+            matches!(event, Event::Ended { call, .. } if awaited.1 == Some(*call))
+        };
+        let Some(awaited) = self.blocked.as_mut().and_then(|b| b.event.as_mut()) else {
+            return;
+        };
+        if is_it(awaited) {
+            self.blocked = None;
+            self.awake = true;
+        } else if is_over(awaited) {
+            let refusal = Refusal {
+                what: format!("the call has ended, and '{}' did not come", awaited.0),
+                command: std::mem::take(&mut awaited.2),
+                advice: String::new(),
+            };
+            self.blocked = None;
+            self.awake = true;
+            self.refused(&refusal, console);
+        }
+    }
+
     fn go_on(&mut self, now: Instant, control: &mut Control, console: &mut Console) -> bool {
         if let Some(blocked) = self.blocked.take_if(|b| b.until <= now) {
             self.awake = true;
@@ -193,6 +212,9 @@ impl Script {
                 call,
                 patience,
             } => {
+                if is_so(control, &event, call) {
+                    return true;
+                }
                 self.blocked = Instant::now().checked_add(patience).map(|until| Blocked {
                     until,
                     event: Some((event, call, line)),
@@ -222,5 +244,21 @@ impl Script {
         if let Some(answers) = &self.answers {
             let _ = answers.try_send(object().line());
         }
+    }
+}
+
+/// Whether what is waited for has come about already and lasts: nobody can write faster than a phone answers.
+fn is_so(control: &Control, event: &str, call: Option<CallNumber>) -> bool {
+    let state = control.state();
+    match (event, call) {
+        ("established", Some(call)) => {
+            let call = state.calls.get(&call);
+            call.is_some_and(|c| c.phase == CallPhase::Established)
+        }
+        ("registered", None) => {
+            let stands = |r: &Registration| matches!(r, Registration::Registered { .. });
+            state.accounts.iter().any(|a| stands(&a.registration))
+        }
+        _ => false,
     }
 }
