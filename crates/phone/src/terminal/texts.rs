@@ -128,7 +128,7 @@ texts! {
     KeyAttended: "connect with another call and leave (attended transfer)", "다른 통화와 연결해 주고 빠지기";
     KeyConference: "conference: all calls talk together, or apart again", "모든 통화를 회의로 묶기/풀기";
     KeyRecord: "record, or stop", "녹음 시작/중지";
-    KeyText: "write to them", "메시지 쓰기";
+    KeyWriteTo: "write to them", "메시지 쓰기";
     KeyDetails: "details of the call", "통화 자세히 보기";
     KeyCall: "call", "전화 걸기";
     KeyCreate: "new contact", "새 연락처";
@@ -177,7 +177,7 @@ texts! {
     HintAttended: "connect", "연결";
     HintConference: "conference", "회의";
     HintRecord: "record", "녹음";
-    HintText: "message", "메시지";
+    HintMessage: "message", "메시지";
     HintDetails: "details", "자세히";
     HintCall: "call", "걸기";
     HintCreate: "new contact", "연락처 추가";
@@ -274,7 +274,7 @@ texts! {
     SpeakerVolume: "Speaker volume", "스피커 음량";
     Level: "Microphone level", "마이크 입력";
     TestTone: "Test tone", "시험음";
-    TestToneText: "t plays it through the speaker", "t를 누르면 스피커로 들립니다";
+    TestToneHow: "t plays it through the speaker", "t를 누르면 스피커로 들립니다";
     DivertAlways: "Divert all calls to", "모든 전화 돌리기";
     DivertBusy: "Divert when busy to", "통화 중일 때 돌리기";
     DivertNoAnswer: "Divert unanswered to", "받지 않을 때 돌리기";
@@ -288,7 +288,7 @@ texts! {
     DialPrompt: "Call", "전화";
     TransferPrompt: "Transfer to", "돌려줄 곳";
     DeflectPrompt: "Send the caller to", "전화를 돌릴 곳";
-    TextToPrompt: "Write to", "받는 사람";
+    RecipientPrompt: "Write to", "받는 사람";
     DivertPrompt: "Divert to (empty: do not divert)", "착신 전환할 곳(비우면 해제)";
     SearchPrompt: "Search", "검색";
     ContactAddressPrompt: "Address or number", "주소 또는 번호";
@@ -296,7 +296,7 @@ texts! {
     IdlePrompt: "Type a number to dial", "번호를 누르면 전화를 겁니다";
     WritePrompt: "Message", "메시지";
     KeypadTitle: "Keypad: {}", "키패드: {}";
-    KeypadText: "Digits, * and # go to the other side.", "숫자, *, #을 누르면 상대에게 전달됩니다.";
+    KeypadHow: "Digits, * and # go to the other side.", "숫자, *, #을 누르면 상대에게 전달됩니다.";
     AttendedTitle: "Connect {} with", "{} 님을 연결할 통화";
     ChooseMicrophone: "Choose the microphone", "마이크 고르기";
     ChooseSpeaker: "Choose the speaker", "스피커 고르기";

@@ -127,7 +127,7 @@ pub(super) fn line(frame: &mut Frame<'_>, model: &Model, area: Rect) {
             let title = model.text_with(Text::KeypadTitle, &[sent]);
             let text = sides(
                 &format!(" {title}"),
-                &format!("{} ", model.text(Text::KeypadText)),
+                &format!("{} ", model.text(Text::KeypadHow)),
                 usize::from(area.width),
             );
             frame.render_widget(Paragraph::new(Line::styled(text, strong())), area);
@@ -152,7 +152,7 @@ fn label(model: &Model, purpose: &Purpose) -> String {
         Purpose::Call => Text::DialPrompt,
         Purpose::Transfer(_) => Text::TransferPrompt,
         Purpose::Deflect(_) => Text::DeflectPrompt,
-        Purpose::TextTo => Text::TextToPrompt,
+        Purpose::TextTo => Text::RecipientPrompt,
         Purpose::Divert(Divert::Always | Divert::Busy | Divert::NoAnswer) => Text::DivertPrompt,
         Purpose::ContactAddress => Text::ContactAddressPrompt,
         Purpose::ContactName { address } => {

@@ -50,7 +50,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         let tone = format!(
             "{}: {}",
             model.text(Text::TestTone),
-            model.text(Text::TestToneText)
+            model.text(Text::TestToneHow)
         );
         lines.push(Line::styled(fit(&tone, columns), faint()));
     }
