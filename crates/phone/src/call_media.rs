@@ -28,9 +28,11 @@ use crate::stream::Stream;
 /// Orders that may wait.
 const ORDERS: usize = 16_384;
 /// The grid on which frames are due. It divides every usual length of packets.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(10);
 /// With more calls than this the thread wakes by the grid alone.
 const FEW_CALLS: usize = 8;
+/// With more than this, by every other tick: what that adds to the delay, a call generator does not mind.
+const MANY_CALLS: usize = 32;
 const WAKER: Token = Token(usize::MAX);
 
 /// What the thread is asked to do.
@@ -232,8 +234,13 @@ impl Worker {
             self.wait()
         };
         if self.running > FEW_CALLS && !hurry {
+            let grid = if self.running > MANY_CALLS {
+                TICK * 2
+            } else {
+                TICK
+            };
             let now = self.start.elapsed();
-            thread::sleep(next_tick(now).saturating_sub(now));
+            thread::sleep(next(grid, now).saturating_sub(now));
             wait = Some(Duration::ZERO);
         }
         // An interrupted wait is a short one.
@@ -345,7 +352,7 @@ impl Worker {
             return;
         };
         self.running += usize::from(!stream.is_running());
-        stream.configure(config, held, now, next_tick(now));
+        stream.configure(config, held, now, next(TICK, now));
         if stream.is_joined() {
             // Its codec may have another rate now.
             self.join(call, true);
@@ -406,9 +413,9 @@ fn place(call: CallNumber) -> usize {
     usize::try_from(call.0).unwrap_or(usize::MAX)
 }
 
-/// The next moment of the grid, `now` at the earliest.
-fn next_tick(now: Time) -> Time {
-    let tick = TICK.as_nanos() as u64;
+/// The next moment of a grid, `now` at the earliest.
+fn next(grid: Duration, now: Time) -> Time {
+    let tick = grid.as_nanos() as u64;
     let passed = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     Time::from_nanos(passed.div_ceil(tick).saturating_mul(tick))
 }
