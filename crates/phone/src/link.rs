@@ -200,8 +200,11 @@ fn address_link(link: &str, scheme: &str, rest: &str) -> Result<Link, LinkError>
 
 /// `method=INVITE` and `ttl` say nothing and may not stand in a Request-URI (RFC 3261 §19.1.1, table 1).
 fn without_method(uri: &str) -> String {
-    let mut parts = uri.split(';');
-    let mut kept = parts.next().unwrap_or_default().to_owned();
+    // A user may have semicolons too.
+    let host = uri.rfind('@').map_or(0, |at| at + 1);
+    let (user, host) = uri.split_at_checked(host).unwrap_or_default();
+    let mut parts = host.split(';');
+    let mut kept = format!("{user}{}", parts.next().unwrap_or_default());
     for part in parts {
         let name = part.split('=').next().unwrap_or_default();
         if !name.eq_ignore_ascii_case("method") && !name.eq_ignore_ascii_case("ttl") {
@@ -374,6 +377,11 @@ mod tests {
                 "sip:bob@h;method=invite;ttl=3;user=ip",
                 "sip:bob@h;user=ip",
                 "bob@h",
+            ),
+            (
+                "sip:a;ttl=1;method=x@h;ttl=2",
+                "sip:a;ttl=1;method=x@h",
+                "a;ttl=1;method=x@h",
             ),
             ("sip:example.org", "sip:example.org", "example.org"),
             (

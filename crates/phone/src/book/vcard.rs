@@ -82,8 +82,8 @@ pub fn to_vcard(contact: &Contact, version: VcardVersion) -> String {
                 format!("TEL;VALUE=uri:tel:{}", number.replace(' ', "-"))
             }
             (Some(number), VcardVersion::V4) => format!("TEL:{}", escaped(number)),
-            (None, _) if has_scheme(address) => format!("IMPP:{address}"),
-            (None, _) => format!("IMPP:sip:{address}"),
+            (None, _) if has_scheme(address) => format!("IMPP:{}", plain(address)),
+            (None, _) => format!("IMPP:sip:{}", plain(address)),
         });
     }
     if !contact.groups.is_empty() {
@@ -166,7 +166,8 @@ impl Card {
             Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphabetic()) => return,
             _ => text,
         };
-        if !address.is_empty() {
+        let is_plain = !address.chars().any(|c| c.is_control());
+        if !address.is_empty() && is_plain {
             let rank = rank + u8::from(!property.is_preferred());
             self.addresses.push((rank, address.to_owned()));
         }
@@ -273,6 +274,14 @@ fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// A URI stands there as it is; what may not stand in one is left out or escaped as in URIs.
+fn plain(uri: &str) -> String {
+    uri.chars()
+        .filter(|c| !c.is_control())
+        .collect::<String>()
+        .replace('\\', "%5C")
 }
 
 fn unescaped(text: &str) -> String {
