@@ -284,7 +284,7 @@ impl Play {
             .with(self.agent, |now, agent, tx| match (call, status) {
                 (None, _) => {
                     let target = step.rest.first().expect("a target");
-                    return Some(agent.call(now, tx, account, target, offer, &[]).unwrap());
+                    Some(agent.call(now, tx, account, target, offer, &[]).unwrap())
                 }
                 (Some(call), Some(status @ 101..=199)) => {
                     agent.ring(now, tx, call, StatusCode(status), None).unwrap();
@@ -380,8 +380,8 @@ impl Play {
 
     fn refused(&self) -> bool {
         let answers = self.world.log.iter().filter(|s| s.from == self.agent);
-        let last = answers.map(crate::world::Sent::kind);
-        let last = last.filter(|k| k.ends_with(" INVITE")).last();
+        let mut last = answers.map(crate::world::Sent::kind);
+        let last = last.rfind(|k| k.ends_with(" INVITE"));
         last.is_some_and(|k| !k.starts_with('1') && !k.starts_with('2'))
     }
 

@@ -121,9 +121,7 @@ impl Script {
         let is_it = |awaited: &(String, Option<CallNumber>, String)| {
             awaited.0 == name && (awaited.1.is_none() || awaited.1 == event.call())
         };
-        let is_over = |awaited: &(String, Option<CallNumber>, String)| {
-            matches!(event, Event::Ended { call, .. } if awaited.1 == Some(*call))
-        };
+        let is_over = |awaited: &(String, Option<CallNumber>, String)| matches!(event, Event::Ended { call, .. } if awaited.1 == Some(*call));
         let Some(awaited) = self.blocked.as_mut().and_then(|b| b.event.as_mut()) else {
             return;
         };
