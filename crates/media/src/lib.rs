@@ -10,6 +10,7 @@ pub mod dtls;
 pub mod dtmf;
 pub mod ice;
 pub mod jitter;
+pub mod mix;
 pub mod pace;
 pub mod playout;
 pub mod plc;

@@ -23,7 +23,7 @@ pub(crate) struct Negotiation {
     /// What we sent last, offer or answer.
     last: Option<Session>,
     /// What held before an offer that the peer may still refuse.
-    before: Option<(Session, sdp::Direction)>,
+    before: Option<(Session, sdp::Direction, Capabilities)>,
     cname: String,
     seed: u64,
     /// Where we really receive; the description may name a public address in its place.
@@ -44,26 +44,20 @@ pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) agreed: Agreed,
     pub(crate) terms: Terms,
+    /// We hold the peer.
+    pub(crate) holds: bool,
 }
 
 impl Negotiation {
     /// Sound is received at `local`; `codecs` in the order of preference. `seed` is random.
     pub(crate) fn new(local: SocketAddr, codecs: &[CodecKind], seed: u64) -> Negotiation {
-        let mut known: Vec<Codec> = Vec::new();
-        for (n, kind) in (96u8..).zip(codecs) {
-            let number = kind.static_payload_type().unwrap_or(n);
-            if !known.iter().any(|c| c.payload_type == number) {
-                known.push(Codec::new(number, kind.encoding_name(), kind.clock_rate()));
-            }
-        }
-        known.push(Codec::telephone_event(101, 8000));
         Negotiation {
             origin: Origin::new("-", seed >> 2, local.ip()),
             local: LocalMedia {
                 rtcp_mux: true,
                 ..LocalMedia::new(local.ip(), local.port())
             },
-            capabilities: Capabilities::new(known),
+            capabilities: Capabilities::new(known(codecs)),
             last: None,
             before: None,
             // RFC 7022 §4.2: random, so that it says nothing about the host.
@@ -222,17 +216,34 @@ impl Negotiation {
             (sdp::resume(&last), sdp::Direction::SendRecv)
         };
         let bytes = session.to_string().into_bytes();
-        self.before = Some((last, self.local.direction));
+        self.before = Some((last, self.local.direction, self.capabilities.clone()));
         self.local.direction = direction;
+        self.last = Some(session);
+        Some(bytes)
+    }
+
+    /// Our offer of other codecs; `None` before anything was agreed on, and when we know none of them.
+    pub(crate) fn change_codecs(&mut self, codecs: &[CodecKind]) -> Option<Vec<u8>> {
+        let last = self.last.clone()?;
+        let before = self.capabilities.clone();
+        let known = known(codecs);
+        if known.iter().all(Codec::is_auxiliary) {
+            return None;
+        }
+        self.capabilities = Capabilities::new(known);
+        let session = sdp::reoffer(&last, &self.local, &self.capabilities);
+        let bytes = session.to_string().into_bytes();
+        self.before = Some((last, self.local.direction, before));
         self.last = Some(session);
         Some(bytes)
     }
 
     /// The peer refused our offer: everything is as before (RFC 3261 §14.1).
     pub(crate) fn refused(&mut self) {
-        if let Some((last, direction)) = self.before.take() {
+        if let Some((last, direction, capabilities)) = self.before.take() {
             self.last = Some(last);
             self.local.direction = direction;
+            self.capabilities = capabilities;
         }
     }
 
@@ -337,12 +348,27 @@ impl Negotiation {
             security,
             suite,
         };
+        let holds = !self.local.direction.receives();
         Some(Plan {
             config,
             agreed,
             terms,
+            holds,
         })
     }
+}
+
+/// What we know, as a description numbers it.
+fn known(codecs: &[CodecKind]) -> Vec<Codec> {
+    let mut known: Vec<Codec> = Vec::new();
+    for (n, kind) in (96u8..).zip(codecs) {
+        let number = kind.static_payload_type().unwrap_or(n);
+        if !known.iter().any(|c| c.payload_type == number) {
+            known.push(Codec::new(number, kind.encoding_name(), kind.clock_rate()));
+        }
+    }
+    known.push(Codec::telephone_event(101, 8000));
+    known
 }
 
 /// What OPTIONS requests are told about our sound (RFC 3264 §9): no port to send to.

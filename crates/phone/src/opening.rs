@@ -67,20 +67,23 @@ impl Opening {
         })
     }
 
-    /// The order that gives a call its ports, and our side of its description; `calling` when our offer opens the session.
+    /// The order that gives a call its ports at an address of ours (that of the account when `None`), and our side of its
+    /// description; `calling` when our offer opens the session.
     ///
     /// # Errors
     /// [`CallError`].
     pub(crate) fn open(
         &self,
         call: CallNumber,
+        address: Option<IpAddr>,
         calling: bool,
         sound: Sound,
     ) -> Result<(Order, Box<Negotiation>), CallError> {
+        let address = address.unwrap_or(self.address);
         let ports = RtpPorts::new(MEDIA_PORTS)
-            .allocate(self.address)
+            .allocate(address)
             .map_err(CallError::Ports)?;
-        let local = SocketAddr::new(self.address, ports.port);
+        let local = SocketAddr::new(address, ports.port);
         let mut seeds = [0; 16];
         getrandom::fill(&mut seeds).map_err(|_| CallError::Ended)?;
         let seed = u128::from_le_bytes(seeds);

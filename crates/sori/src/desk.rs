@@ -105,7 +105,8 @@ impl Desk {
     }
 }
 
-fn failure(error: &PhoneError) -> Failure {
+/// Why a phone cannot start, for a person.
+pub fn failure(error: &PhoneError) -> Failure {
     let exit = match error {
         PhoneError::Account(_) => Exit::Usage,
         PhoneError::Network(net::NetError::NoRoute { .. }) => Exit::Unreachable,
