@@ -129,7 +129,7 @@ fn all_mistakes_are_told_with_their_lines() {
         "line 5: <expires>5</expires>: it has to be a whole number from 30 to 86400",
         "line 7: <codecs>: there is no codec mp3; this program has",
         "line 8: <dtmf>loud</dtmf>: it has to be rfc4733, info or tones",
-        "line 9: <srtp>maybe</srtp>: it has to be off, optional or required",
+        "line 9: <srtp>maybe</srtp>: it has to be off, optional, required or dtls",
         "line 10: <ice> is empty",
         "line 11: <stun>h:x</stun>: it has to be HOST or HOST:PORT",
         "line 12: <session>10</session>: it has to be a whole number from 90 to 86400",
