@@ -37,7 +37,10 @@ quality_reporting_enabled=0
 audio_rtp_port=20000-20099
 [net]
 mtu=1300
-firewall_policy={firewall}
+nat_policy_ref=way
+[nat_policy_0]
+ref=way
+protocols={ways}
 [misc]
 real_early_media=0
 """
@@ -75,7 +78,7 @@ class Linphone:
             file.write(CONFIG.format(
                 udp=0 if by_tcp else 5060, tcp=5060 if by_tcp else 0, encryption=self.encryption, mandatory=int(self.mandatory),
                 timer=int(self.timer > 0), expires=self.timer, user=self.user, password=self.password, domain=self.server.domain,
-                address=self.server.address, port=self.server.port, transport=self.transport, firewall=4 if self.ice else 0))
+                address=self.server.address, port=self.server.port, transport=self.transport, ways="ice" if self.ice else ""))
         self.process = self.world.spawn(
             self.name, self.host, [sys.executable, TERMINAL, "linphonec", "-c", settings, "-d", "5", "-l", self.log, "-S"],
             env={"HOME": home}, stdin=True)

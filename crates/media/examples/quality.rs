@@ -32,7 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: quality SOUND CODEC LOSS SEED HEARD SAID".into());
     };
     let mut kinds = CodecKind::ALL.into_iter();
-    let kind = kinds.find(|kind| kind.name() == codec).ok_or("no such codec")?;
+    let kind = kinds
+        .find(|kind| kind.name() == codec)
+        .ok_or("no such codec")?;
     kind.available()?;
     let wide = read(sound)?;
     let once = resample(&wide, RATE, kind.sample_rate())?;
@@ -149,7 +151,9 @@ impl Call {
 
     fn deliver(&mut self, now: Time, listeners: Time) {
         self.air.sort_by_key(|(arrival, ..)| *arrival);
-        let landed = self.air.partition_point(|(arrival, ..)| *arrival <= self.now_us);
+        let landed = self
+            .air
+            .partition_point(|(arrival, ..)| *arrival <= self.now_us);
         for (_, to_listener, bytes) in self.air.drain(..landed) {
             let from = |port| SocketAddr::from(([192, 0, 2, 1], port));
             // RTCP on the RTP port is told apart by its first octets (RFC 5761).

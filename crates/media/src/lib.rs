@@ -6,8 +6,11 @@
 
 pub mod codec;
 pub mod comfort_noise;
+pub mod dtls;
 pub mod dtmf;
+pub mod ice;
 pub mod jitter;
+pub mod mix;
 pub mod pace;
 pub mod playout;
 pub mod plc;

@@ -37,7 +37,7 @@ fn the_request_of_rfc_5769() {
     assert_eq!(message.proves(PASSWORD.as_bytes()), Some(true));
     assert_eq!(message.proves(b"wrong"), Some(false));
     assert!(message.has_fingerprint() && !message.nominates());
-    assert_eq!(message.unknown(), []);
+    assert!(message.unknown().is_empty());
 }
 
 #[test]

@@ -46,6 +46,10 @@ pub use driver::{Driver, Network, Owner, PostError, Remote};
 pub use error::NetError;
 pub use interfaces::{interfaces, local_address_for};
 pub use machine::{Machine, Outputs};
+#[cfg(target_os = "linux")]
+pub use mmsg::{Batch, FEW};
+#[cfg(not(target_os = "linux"))]
+pub use portable::{Batch, FEW};
 pub use rtp_port::{PortPair, RtpPorts};
 pub use sip::shard::shard_of;
 pub use statistics::{Counter, Statistics};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use media::ice::Credentials;
 use media::session::Protection;
 use media::srtp::{MasterKey, Suite};
 use sdp::secure::{CryptoSuite, LocalSrtp, SdesKey, SrtpPolicy};
@@ -17,6 +18,8 @@ pub enum Srtp {
     Optional,
     /// Always, with keys in the description (`RTP/SAVP`); calls without it are refused.
     Required,
+    /// Always, and calls offer keys from a handshake between the phones (`UDP/TLS/RTP/SAVP`, RFC 5763).
+    Dtls,
 }
 
 impl FromStr for Srtp {
@@ -27,7 +30,8 @@ impl FromStr for Srtp {
             "off" => Ok(Srtp::Off),
             "optional" => Ok(Srtp::Optional),
             "required" => Ok(Srtp::Required),
-            _ => Err("it has to be off, optional or required".to_owned()),
+            "dtls" => Ok(Srtp::Dtls),
+            _ => Err("it has to be off, optional, required or dtls".to_owned()),
         }
     }
 }
@@ -39,14 +43,17 @@ pub enum Security {
     None,
     /// SRTP with keys that stood in the descriptions (RFC 4568): safe as far as signalling is.
     Sdes,
+    /// SRTP with keys from a handshake whose certificates the descriptions vouch for (RFC 5763).
+    Dtls,
 }
 
 impl Security {
-    /// `none` or `sdes`.
+    /// `none`, `sdes` or `dtls`.
     pub const fn name(self) -> &'static str {
         match self {
             Security::None => "none",
             Security::Sdes => "sdes",
+            Security::Dtls => "dtls",
         }
     }
 }
@@ -75,7 +82,7 @@ pub(crate) fn local_srtp(wish: Srtp) -> Result<LocalSrtp, getrandom::Error> {
     let policy = match wish {
         Srtp::Off => return Ok(LocalSrtp::default()),
         Srtp::Optional => SrtpPolicy::Optional,
-        Srtp::Required => SrtpPolicy::Required,
+        Srtp::Required | Srtp::Dtls => SrtpPolicy::Required,
     };
     let fresh = |(suite, _): (CryptoSuite, Suite)| {
         let mut key = vec![0; suite.key_length()];
@@ -88,6 +95,29 @@ pub(crate) fn local_srtp(wish: Srtp) -> Result<LocalSrtp, getrandom::Error> {
     };
     let keys = SUITES.into_iter().map(fresh).collect::<Result<_, _>>()?;
     Ok(LocalSrtp { policy, keys })
+}
+
+/// Characters that names and passwords of ICE may have (RFC 8839 §5.4): 64, six bits each.
+const ICE_CHARACTERS: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Fresh credentials for the checks of one session: 48 and 144 random bits.
+///
+/// # Errors
+/// The system has no random numbers.
+pub(crate) fn ice_credentials() -> Result<Credentials, getrandom::Error> {
+    let mut bits = [0; 32];
+    getrandom::fill(&mut bits)?;
+    let text: String = bits
+        .iter()
+        .filter_map(|octet| ICE_CHARACTERS.get(usize::from(octet & 63)))
+        .map(|character| char::from(*character))
+        .collect();
+    let (ufrag, pwd) = text.split_at(8);
+    Ok(Credentials {
+        ufrag: ufrag.to_owned(),
+        pwd: pwd.to_owned(),
+    })
 }
 
 /// What keys from descriptions mean to the media session.

@@ -18,8 +18,7 @@ pub fn parse(name: &str) -> Result<CodecKind, String> {
 
 /// The codec of that name, if this machine can run it.
 fn find(name: &str) -> Result<CodecKind, String> {
-    let mut all = CodecKind::ALL.into_iter();
-    let Some(kind) = all.find(|kind| kind.name().eq_ignore_ascii_case(name)) else {
+    let Some(kind) = CodecKind::of_name(name) else {
         let names = CodecKind::ALL.map(CodecKind::name);
         return Err(format!("codecs are {}", names.join(", ")));
     };

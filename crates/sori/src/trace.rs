@@ -28,7 +28,7 @@ impl Tap for Trace {
 }
 
 /// The message with digest responses and keys masked and control characters made harmless for the terminal.
-fn readable(bytes: &[u8]) -> String {
+pub fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut out = String::with_capacity(text.len());
     let mut secret = false;

@@ -1,5 +1,7 @@
 //! Sequences of operations on one endpoint, read from any bytes: for fuzzing, and for tests with random bytes.
 
+mod services;
+
 use core::time::Duration;
 use std::net::SocketAddr;
 
@@ -16,6 +18,7 @@ use sip::transaction::ServerId;
 use sip::ua::{self, Account, AccountId, CallId};
 use sip::wire::{Index, Packet};
 
+use self::services::Services;
 use crate::message::Message;
 
 /// The most operations that are read from one input.
@@ -67,6 +70,10 @@ pub struct Tally {
     pub acknowledged: usize,
     /// Changes of a session that a peer asked for or answered.
     pub changed: usize,
+    /// Transfers that were asked of us, and reports about those that we asked for.
+    pub transferred: usize,
+    /// Reports of subscriptions.
+    pub notified: usize,
 }
 
 /// Does what `data` says, ends everything, and checks that nothing is left.
@@ -93,6 +100,7 @@ struct Run<'a> {
     queries: Vec<(QueryId, Query)>,
     calls: Vec<CallId>,
     account: AccountId,
+    services: Services,
     tally: Tally,
 }
 
@@ -110,9 +118,9 @@ impl<'a> Run<'a> {
         }
         endpoint.add_domain("b.example");
         let (agent, _) = endpoint.agent();
-        let account = agent
-            .add_account(Account::new("sip:me@b.example"))
-            .expect("a plain account");
+        let mut account = Account::new("sip:me@b.example");
+        account.refer_outside_calls = true;
+        let account = agent.add_account(account).expect("a plain account");
         Run {
             data,
             endpoint,
@@ -123,6 +131,7 @@ impl<'a> Run<'a> {
             queries: Vec::new(),
             calls: Vec::new(),
             account,
+            services: Services::default(),
             tally: Tally::default(),
         }
     }
@@ -147,7 +156,7 @@ impl<'a> Run<'a> {
     }
 
     fn operation(&mut self) {
-        match self.byte() % 21 {
+        match self.byte() % 25 {
             0 => {
                 let ms = u64::from(self.byte()) * 10;
                 self.pass(Duration::from_millis(ms));
@@ -169,6 +178,8 @@ impl<'a> Run<'a> {
             14 => self.call(),
             15 | 16 => self.act(),
             17 => self.ring_here(),
+            18 | 19 => self.serve(),
+            20 | 21 => self.peer_service(),
             _ => self.follow(),
         }
     }
@@ -222,7 +233,13 @@ impl<'a> Run<'a> {
     }
 
     fn told(&mut self, event: &ua::Event) {
+        self.services.told(event);
         match event {
+            ua::Event::PickingUp { call, .. } => self.known_calls(*call),
+            ua::Event::TransferRequested { .. } | ua::Event::TransferProgress { .. } => {
+                self.tally.transferred += 1;
+            }
+            ua::Event::Notified { .. } => self.tally.notified += 1,
             ua::Event::Incoming { call, .. } => self.calls.push(*call),
             ua::Event::Established { .. } => self.tally.established += 1,
             ua::Event::ProgressAcknowledged { .. } => self.tally.acknowledged += 1,
@@ -471,12 +488,7 @@ impl<'a> Run<'a> {
             message = self.extended(message);
         }
         self.packet(flow, &message.to_bytes());
-        if let Some(id) = self.undecided.pop() {
-            let now = self.now;
-            let (agent, layer) = self.endpoint.agent();
-            agent.accept_request(now, layer, id, None);
-            self.drain();
-        }
+        self.take_last();
     }
 
     /// The user does something about a call; most of it is misuse, and refused.
@@ -563,6 +575,7 @@ impl<'a> Run<'a> {
     /// Everybody hangs up, the owner decides, the name servers answer, and time passes.
     fn end(&mut self) {
         self.drain();
+        self.give_up(usize::MAX);
         for call in core::mem::take(&mut self.calls) {
             let now = self.now;
             let (agent, layer) = self.endpoint.agent();

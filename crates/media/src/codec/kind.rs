@@ -147,6 +147,12 @@ impl CodecKind {
         }
     }
 
+    /// The codec of that [`CodecKind::name`], whatever its case.
+    pub fn of_name(name: &str) -> Option<CodecKind> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
     /// Whether this machine can run it.
     ///
     /// # Errors

@@ -61,6 +61,8 @@ pub struct Config {
     pub rtcp_destination: Option<SocketAddr>,
     /// RTP and RTCP share one port (RFC 5761).
     pub rtcp_mux: bool,
+    /// ICE says where packets go: until [`super::MediaSession::set_route`] nothing is sent.
+    pub steered: bool,
     /// Whether and how packets are protected.
     pub protection: Protection,
     /// Our synchronisation source; only the first configuration's counts.
@@ -98,6 +100,7 @@ impl Config {
             destination,
             rtcp_destination: None,
             rtcp_mux: false,
+            steered: false,
             protection: Protection::Clear,
             ssrc,
             cname: cname.to_owned(),

@@ -110,10 +110,12 @@ impl MediaSession {
     pub fn new(config: Config, now: Time) -> Self {
         let mut random = Random::new(config.seed);
         let noise = random.bits();
+        let mut latch = latch::Latch::new(config.destination);
+        latch.steer(config.steered);
         Self {
             statistics: Statistics::default(),
             events: VecDeque::new(),
-            latch: latch::Latch::new(config.destination),
+            latch,
             shield: secure::Shield::new(&config.protection),
             sending: send::Sending::new(&config, now, &mut random),
             receiving: receive::Receiving::new(&config, now),
@@ -140,6 +142,7 @@ impl MediaSession {
         self.config.protection.clone_from(&before.protection);
         self.protect(protection);
         self.latch.describe(self.config.destination);
+        self.latch.steer(self.config.steered);
         self.sending.reconfigure(&before, &self.config);
         let rate = self.config.send.codec.sample_rate();
         if before.receive != self.config.receive || before.send.codec.sample_rate() != rate {
@@ -153,6 +156,21 @@ impl MediaSession {
     /// Where to send RTP now; `None` when the other side gave no address and none was seen.
     pub fn destination(&self) -> Option<SocketAddr> {
         self.latch.destination()
+    }
+
+    /// The way that ICE found for a component, 1 for RTP and 2 for RTCP; `None` when it is closed and nothing may be sent.
+    pub fn set_route(&mut self, now: Time, component: u8, to: Option<SocketAddr>) {
+        if component == 1 {
+            self.latch.route(now, to);
+        } else {
+            self.reporting.route = to;
+        }
+    }
+
+    /// ICE found nothing: where packets go is up to the description and to what comes, as without it.
+    pub fn give_up_route(&mut self) {
+        self.config.steered = false;
+        self.latch.steer(false);
     }
 
     /// Samples per second that go in and come out.

@@ -29,6 +29,8 @@ pub(super) struct Reporting {
     /// NTP middle bits and sending time of our last sender reports.
     reports: VecDeque<(u32, Time)>,
     described: Option<SocketAddr>,
+    /// Where ICE says that RTCP goes.
+    pub(super) route: Option<SocketAddr>,
     /// Where the other side's RTCP comes from.
     seen: Option<SocketAddr>,
 }
@@ -43,6 +45,7 @@ impl Reporting {
             sent: (false, false),
             reports: VecDeque::new(),
             described: usable(config.rtcp_destination),
+            route: None,
             seen: None,
         };
         reporting.due = now + reporting.interval(2, random);
@@ -87,6 +90,9 @@ impl MediaSession {
     pub fn rtcp_destination(&self) -> Option<SocketAddr> {
         if self.config.rtcp_mux {
             return self.latch.destination();
+        }
+        if self.latch.is_steered() {
+            return self.reporting.route;
         }
         if let Some(seen) = self.reporting.seen.filter(|seen| self.latch.is_host(*seen)) {
             return Some(seen);
@@ -192,7 +198,7 @@ impl MediaSession {
             self.statistics.discarded.malformed += 1;
             return;
         };
-        if !self.latch.is_host(from) {
+        if !self.latch.is_host(from) && self.reporting.route != Some(from) {
             self.statistics.discarded.foreign += 1;
             return;
         }

@@ -349,3 +349,23 @@ pub enum User {
 pub(super) const fn is_invite(method: Method) -> bool {
     matches!(method, Method::Invite)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_call_ids_belong_to_our_shard() {
+        for (shard, shards) in [(0, 0), (0, 1), (1, 2), (6, 7), (255, 256)] {
+            let mut tx = Transactions::new((shard, shards), [3; 32], Time::ZERO);
+            let mut seen = Vec::new();
+            for _ in 0..20 {
+                let call_id = tx.call_id();
+                let home = shard_of(call_id.as_bytes(), usize::from(shards.max(1)));
+                assert_eq!(home, usize::from(shard), "of {shards}");
+                assert!(!seen.contains(&call_id));
+                seen.push(call_id);
+            }
+        }
+    }
+}

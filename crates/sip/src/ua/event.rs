@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::flow::Flow;
+use crate::header::SubscriptionState;
 use crate::message::StatusCode;
 use crate::wire::Stored;
 
@@ -373,6 +374,19 @@ pub enum SubscriptionStatus {
     Pending,
     /// It is over.
     Terminated,
+}
+
+impl SubscriptionStatus {
+    /// An extension counts as active (RFC 6665 §4.1.3).
+    pub(super) fn of(state: &SubscriptionState<'_>) -> SubscriptionStatus {
+        if state.is_terminated() {
+            SubscriptionStatus::Terminated
+        } else if state.state.eq_ignore_ascii_case(b"pending") {
+            SubscriptionStatus::Pending
+        } else {
+            SubscriptionStatus::Active
+        }
+    }
 }
 
 /// Why something ended or failed.

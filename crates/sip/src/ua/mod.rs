@@ -1,5 +1,22 @@
 //! The user agent: registrations, calls, and requests of our own (RFC 3261 §8, §10, §12 to §15).
 //!
+//! What an application can do, and is told; it sees no exchange of messages. Everything is a method of
+//! [`UserAgent`] and a variant of [`Event`].
+//!
+//! | service | ask | the other side is told | it accepts, refuses | we are told |
+//! |---|---|---|---|---|
+//! | establish | `call` | `Incoming` | `accept`, `reject`; `ring` | `Progress`, `Established`, `Ended` |
+//! | release | `hang_up` | `Ended` | | `Ended` |
+//! | change, hold, unhold | `reoffer`, `update` | `Reoffered` | `accept`, `reject` | `Reanswered`, `ReofferRefused` |
+//! | transfer | `transfer`, `transfer_to`, `hand_over`, `refer` | `TransferRequested` | `accept_transfer`, `refuse_transfer` | `TransferAccepted`, `TransferProgress`, `TransferDone`, `TransferFailed` |
+//! | take a place | `call` with Replaces, `pick_up`, `retrieve` | `Incoming` with `replaces` | `accept`, `reject` | `PickingUp`, `Established` |
+//! | forward | `forward` | `Redirected` | `hang_up` refuses | `Ended` |
+//! | information | `info`, `press`, `message_in` | `Request`, `Dtmf` | by itself | `Response` |
+//! | message | `message` | `Message` | by itself | `Response` |
+//! | subscribe | `subscribe`, `unsubscribe` | (a notifier) | | `Subscribed`, `Notified`, `SubscriptionEnded` |
+//! | publish | `publish`, `republish`, `unpublish` | (a server) | | `Published`, `PublicationFailed` |
+//! | ask what it can do | `options` | | by itself | `Response` |
+//!
 //! One [`UserAgent`] holds the accounts, dialogs and calls of one shard. Its owner calls the operations
 //! with the moment and the transaction layer, and reads [`Event`]s. Session descriptions are bytes
 //! here: who offers and who answers is kept track of, what they say is not read.

@@ -1,5 +1,5 @@
-//! Picking up a call that rings elsewhere (RFC 5359 §2.16): its dialog is asked for (RFC 4235), and an
-//! INVITE to the caller takes its place (RFC 3891, `early-only`).
+//! Picking up a call that rings elsewhere (RFC 5359 §2.16), or one that was parked there (§2.15): its dialog
+//! is asked for (RFC 4235), and an INVITE to the other side takes its place (RFC 3891).
 
 use super::event::{AccountId, Cause, Event, Misuse, SubscriptionId};
 use super::related::Related;
@@ -14,6 +14,8 @@ use crate::wire::Packet;
 #[derive(Debug)]
 pub(super) struct PickUp {
     offer: Option<Vec<u8>>,
+    /// A call that stands is wanted, not one that rings.
+    parked: bool,
 }
 
 impl UserAgent {
@@ -31,8 +33,43 @@ impl UserAgent {
         target: &str,
         offer: Option<Vec<u8>>,
     ) -> Result<SubscriptionId, Misuse> {
+        let picking = PickUp {
+            offer,
+            parked: false,
+        };
+        self.ask_for_dialogs(now, tx, account, target, picking)
+    }
+
+    /// Takes over a call that stands at `target`, where somebody parked it; otherwise as
+    /// [`UserAgent::pick_up`].
+    ///
+    /// # Errors
+    /// As [`UserAgent::subscribe`].
+    pub fn retrieve(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+    ) -> Result<SubscriptionId, Misuse> {
+        let picking = PickUp {
+            offer,
+            parked: true,
+        };
+        self.ask_for_dialogs(now, tx, account, target, picking)
+    }
+
+    fn ask_for_dialogs(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        picking: PickUp,
+    ) -> Result<SubscriptionId, Misuse> {
         let accept = ["application/dialog-info+xml"];
-        let picking = Some(PickUp { offer });
+        let picking = Some(picking);
         self.subscribe_for(now, tx, account, target, "dialog", &accept, 0, picking)
     }
 
@@ -48,15 +85,20 @@ impl UserAgent {
         let Some(known) = self.subscription_mut(id) else {
             return false;
         };
-        if known.picking.is_none() {
+        let Some(parked) = known.picking.as_ref().map(|p| p.parked) else {
             return false;
-        }
+        };
         let found = DialogInfo::parse(packet.body())
             .ok()
-            .and_then(|info| info.dialogs.iter().find_map(ringing));
+            .and_then(|info| info.dialogs.iter().find_map(|d| wanted(d, parked)));
         let Some((caller, replaces)) = found else {
             if state.is_terminated() {
-                let reason = "no call rings there".to_owned();
+                let reason = if parked {
+                    "no call is parked there"
+                } else {
+                    "no call rings there"
+                };
+                let reason = reason.to_owned();
                 self.subscription_over(tx, id, Cause::Unreachable { reason });
             }
             return state.is_terminated();
@@ -96,13 +138,18 @@ impl UserAgent {
     }
 }
 
-/// The caller of a call that rings there, and the Replaces that takes it over: only the caller, who sent the
-/// INVITE, can be asked to give an early dialog up (RFC 3891 §3).
-fn ringing(dialog: &crate::event::DialogEntry) -> Option<(String, String)> {
-    let early = dialog.state == DialogState::Early;
-    if !early || dialog.is_initiator {
+/// The other side of a call that is wanted, and the Replaces that takes it over. Only the caller, who sent
+/// the INVITE, can be asked to give an early dialog up (RFC 3891 §3).
+fn wanted(dialog: &crate::event::DialogEntry, parked: bool) -> Option<(String, String)> {
+    let fits = match dialog.state {
+        DialogState::Early => !parked && !dialog.is_initiator,
+        DialogState::Confirmed => parked,
+        _ => false,
+    };
+    if !fits {
         return None;
     }
+    let only = if parked { "" } else { ";early-only" };
     let caller = dialog.remote.address()?;
     let clean = |text: &str| {
         let fits = !text.is_empty()
@@ -112,7 +159,7 @@ fn ringing(dialog: &crate::event::DialogEntry) -> Option<(String, String)> {
         fits.then(|| text.to_owned())
     };
     let replaces = format!(
-        "{};to-tag={};from-tag={};early-only",
+        "{};to-tag={};from-tag={}{only}",
         clean(dialog.call_id.as_deref()?)?,
         clean(dialog.remote_tag.as_deref()?)?,
         clean(dialog.local_tag.as_deref()?)?,

@@ -352,3 +352,74 @@ fn plain(target: &str) -> Result<String, Misuse> {
         _ => Err(Misuse::Address),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Stored;
+
+    fn moved(contacts: &str) -> Stored {
+        let text = format!(
+            "SIP/2.0 302 Moved\r\nVia: SIP/2.0/UDP a\r\nContact: {contacts}\r\nContent-Length: 0\r\n\r\n"
+        );
+        Stored::scan(bytes::Bytes::from(text.into_bytes())).unwrap()
+    }
+
+    fn named(first: &str, contacts: &str) -> Vec<String> {
+        let mut way = Redirection::default();
+        way.tried.push(Tried {
+            uri: first.to_owned(),
+            index: "1".to_owned(),
+            parent: None,
+            status: None,
+            children: 0,
+        });
+        way.take_contacts(&moved(contacts).packet(), 0);
+        way.left.into_iter().map(|(uri, _)| uri).collect()
+    }
+
+    #[test]
+    fn a_secure_call_stays_secure() {
+        let contacts = "<sip:b@h>, <sips:c@h>, <tel:+1>, <sips:d@h?Subject=x>;q=0.1";
+        assert_eq!(named("sips:a@h", contacts), ["sips:c@h", "sips:d@h"]);
+        assert_eq!(
+            named("sip:a@h", contacts),
+            ["sip:b@h", "sips:c@h", "sips:d@h"]
+        );
+    }
+
+    #[test]
+    fn an_address_is_tried_once() {
+        let contacts = "<sip:a@H>, <sip:b@h>, <sip:%62@h>, <sip:b@h;transport=tcp>";
+        assert_eq!(
+            named("sip:a@h", contacts),
+            ["sip:b@h", "sip:b@h;transport=tcp"]
+        );
+    }
+
+    #[test]
+    fn forwards_are_told_in_the_order_of_history() {
+        let invite = "INVITE sip:bob@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nTo: <sip:bob@b;x=y>\r\n\
+            History-Info: <sip:old@b>;index=1, <sip:bob@b>;index=1.1;mp=1\r\n\
+            Diversion: <sip:old@b>;reason=no-answer\r\nContent-Length: 0\r\n\r\n";
+        let stored = Stored::scan(bytes::Bytes::from_static(invite.as_bytes())).unwrap();
+        let values = |headers: Vec<(String, String)>| -> Vec<String> {
+            headers.into_iter().map(|(_, value)| value).collect()
+        };
+        assert_eq!(
+            values(history(&stored.packet(), "sip:c@d")),
+            [
+                "<sip:old@b>;index=1",
+                "<sip:bob@b>;index=1.1;mp=1",
+                "<sip:c@d>;index=1.1.1;mp=1.1"
+            ]
+        );
+        assert_eq!(
+            values(diversion(&stored.packet(), Diverted::NoAnswer)),
+            [
+                "<sip:bob@b>;reason=no-answer;counter=1",
+                "<sip:old@b>;reason=no-answer"
+            ]
+        );
+    }
+}

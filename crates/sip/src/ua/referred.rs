@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::answer::{address_of, cseq_of, is_direct};
-use super::call::tag_of;
+use super::call::{Phase, tag_of};
 use super::dialog::Dialog;
 use super::draft::{Draft, is_clean, readable, unfold};
 use super::event::{AccountId, CallId, Cause, Event, Misuse, TransferId};
@@ -69,6 +69,10 @@ impl UserAgent {
             return Err(StatusCode(503));
         }
         let known = self.live_call(call).map_err(|_| StatusCode(481))?;
+        if known.phase != Phase::Up {
+            // There is nothing to transfer yet, or any more.
+            return Err(StatusCode(491));
+        }
         let account = known.account;
         let mut asked = read(packet, account)?;
         let number = known.related.referred_before.then_some(asked.cseq);

@@ -2,11 +2,13 @@
 
 use super::UserAgent;
 use super::call::Phase;
+use super::draft::readable;
 use super::event::CallId;
-use crate::header::{HeaderName, Replaces};
+use crate::header::{HeaderName, NameAddr, Replaces};
 use crate::message::StatusCode;
 use crate::time::Time;
 use crate::transaction::Transactions;
+use crate::uri::{Uri, escape_header};
 use crate::wire::Packet;
 
 impl UserAgent {
@@ -59,4 +61,41 @@ impl UserAgent {
             let _ = self.hang_up(now, tx, replaced);
         }
     }
+
+    /// Refer-To for the peer of a call, with the dialog that the new one replaces (RFC 3891, RFC 5589 §7.3).
+    pub(super) fn in_place_of_us(&self, other: CallId) -> Option<String> {
+        let call = self.call_of(other)?;
+        let dialog = &call.legs.get(call.confirmed?)?.dialog;
+        let remote = NameAddr::parse(&dialog.remote).ok()?;
+        let contact = Uri::parse(&dialog.target).ok()?;
+        // A Contact behind a proxy may be out of the transferee's reach (RFC 5589 §7.3): there the
+        // address of record goes, and Require keeps all but the one who has the dialog from ringing.
+        let reachable = dialog.routes.is_empty() || contact.param(b"gr").is_some();
+        let named = remote.uri.is_sip() && !is_anonymous(&remote.uri);
+        let uri = if reachable || !named {
+            &contact
+        } else {
+            &remote.uri
+        };
+        let target = readable(uri.as_bytes());
+        let target = target.split('?').next().unwrap_or_default();
+        let their_tag = match dialog.remote_tag.as_slice() {
+            [] => "0".to_owned(),
+            tag => readable(tag),
+        };
+        let replaces = format!(
+            "{};to-tag={their_tag};from-tag={}",
+            call.call_id, call.local_tag
+        );
+        Some(format!(
+            "<{target}?Replaces={}&Require=replaces>",
+            escape_header(replaces.as_bytes())
+        ))
+    }
+}
+
+fn is_anonymous(uri: &Uri<'_>) -> bool {
+    uri.host
+        .name()
+        .is_some_and(|h| h.eq_ignore_ascii_case(b"anonymous.invalid"))
 }

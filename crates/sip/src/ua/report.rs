@@ -15,7 +15,7 @@ use crate::time::Time;
 use crate::transaction::{ServerId, T1X64, Transactions};
 use crate::wire::Packet;
 
-/// How long a peer that names no time may report, in seconds.
+/// How long a peer may report at least, in seconds. Many grant 60 seconds and go on while the target rings.
 const USUAL_EXPIRES: u32 = 180;
 /// The longest time that a peer may take to report, in seconds.
 const LONGEST_EXPIRES: u32 = 3600;
@@ -142,7 +142,8 @@ impl UserAgent {
         }
         let told = self.asking(id).is_some_and(|(a, _)| a.stage == Stage::Told);
         let seconds = state.expires.unwrap_or(USUAL_EXPIRES);
-        let rest = Duration::from_secs(u64::from(seconds.clamp(1, LONGEST_EXPIRES)));
+        let seconds = seconds.clamp(USUAL_EXPIRES, LONGEST_EXPIRES);
+        let rest = Duration::from_secs(u64::from(seconds));
         self.wake_transfer_in(now, tx, id, if told { T1X64 } else { rest });
         Ok(())
     }

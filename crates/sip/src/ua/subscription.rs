@@ -459,7 +459,7 @@ impl UserAgent {
             .and_then(|v| SubscriptionState::parse(v).ok())
             .ok_or(StatusCode(400))?;
         let first = known.hears(packet, source)?;
-        let status = status_of(&state);
+        let status = SubscriptionStatus::of(&state);
         let account = known.account;
         tx.respond(now, server, &Reply::new(StatusCode(200)));
         tell(
@@ -561,7 +561,7 @@ impl UserAgent {
                 subscription: None,
                 account,
                 package: readable(event.package),
-                state: state.map_or(SubscriptionStatus::Active, |s| status_of(&s)),
+                state: state.map_or(SubscriptionStatus::Active, |s| SubscriptionStatus::of(&s)),
                 content_type: content_type(packet),
                 body: packet.body().to_vec(),
             },
@@ -589,15 +589,5 @@ impl Subscription {
         let fork = Dialog::from_notify(packet, 1).ok_or(StatusCode(400))?;
         self.forks.push(fork);
         Ok(false)
-    }
-}
-
-fn status_of(state: &SubscriptionState<'_>) -> SubscriptionStatus {
-    if state.is_terminated() {
-        SubscriptionStatus::Terminated
-    } else if state.state.eq_ignore_ascii_case(b"pending") {
-        SubscriptionStatus::Pending
-    } else {
-        SubscriptionStatus::Active
     }
 }

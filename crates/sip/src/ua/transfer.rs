@@ -17,7 +17,6 @@ use crate::message::{Method, StatusCode};
 use crate::slab::Key;
 use crate::time::Time;
 use crate::transaction::{T1X64, Transactions};
-use crate::uri::{Uri, escape_header};
 use crate::wire::Packet;
 
 /// The most transfers at once.
@@ -142,20 +141,53 @@ impl UserAgent {
         whom: &str,
         target: &str,
     ) -> Result<TransferId, Misuse> {
+        let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
+        let target = format!("<{}>", profile.target(target)?);
+        self.refer_outside(now, tx, account, whom, &target)
+    }
+
+    /// Asks `whom`, with whom we have no call, to take our place in one that stands: call park and music
+    /// on hold (RFC 5359 §2.3, §2.15). The call ends when its peer is taken over.
+    ///
+    /// # Errors
+    /// [`Misuse::NoCall`], [`Misuse::WrongState`] before the call stands, and as [`UserAgent::refer`].
+    pub fn hand_over(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        call: CallId,
+        whom: &str,
+    ) -> Result<TransferId, Misuse> {
+        let known = self.live_call(call)?;
+        if known.phase != Phase::Up {
+            return Err(Misuse::WrongState);
+        }
+        let account = known.account.ok_or(Misuse::NoAccount)?;
+        let refer_to = self.in_place_of_us(call).ok_or(Misuse::WrongState)?;
+        self.refer_outside(now, tx, account, whom, &refer_to)
+    }
+
+    fn refer_outside(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        whom: &str,
+        refer_to: &str,
+    ) -> Result<TransferId, Misuse> {
         if self.transfers.len() >= MAX_TRANSFERS {
             return Err(Misuse::Full);
         }
         let mut draft = self.outside_draft(tx, account, Method::Refer, whom, &[])?;
         let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
-        let target = profile.target(target)?;
         let (preferred, user) = (profile.registration.flow, profile.user.clone());
         let local_tag = tx.random.token();
         draft.from = format!("{};tag={local_tag}", profile.local).into_bytes();
         draft.contact = ours(&user);
-        draft.headers = refer_headers(&format!("<{target}>"), &profile.account.address_of_record);
+        draft.headers = refer_headers(refer_to, &profile.account.address_of_record);
         let own = OwnDialog::outgoing(account, user, draft.call_id.clone(), local_tag);
         let asking = Asking {
-            to: ReferTo::Address(target),
+            to: ReferTo::Address(refer_to.to_owned()),
             cseq: Some(draft.cseq),
             stage: Stage::Sent,
             glares: 0,
@@ -366,37 +398,6 @@ impl UserAgent {
         self.drive(now, tx, request);
     }
 
-    /// Refer-To for the peer of a call, with the dialog that the new one replaces (RFC 3891, RFC 5589 §7.3).
-    fn in_place_of_us(&self, other: CallId) -> Option<String> {
-        let call = self.call_of(other)?;
-        let dialog = &call.legs.get(call.confirmed?)?.dialog;
-        let remote = NameAddr::parse(&dialog.remote).ok()?;
-        let contact = Uri::parse(&dialog.target).ok()?;
-        // A Contact behind a proxy may be out of the transferee's reach (RFC 5589 §7.3): there the
-        // address of record goes, and Require keeps all but the one who has the dialog from ringing.
-        let reachable = dialog.routes.is_empty() || contact.param(b"gr").is_some();
-        let named = remote.uri.is_sip() && !is_anonymous(&remote.uri);
-        let uri = if reachable || !named {
-            &contact
-        } else {
-            &remote.uri
-        };
-        let target = readable(uri.as_bytes());
-        let target = target.split('?').next().unwrap_or_default();
-        let their_tag = match dialog.remote_tag.as_slice() {
-            [] => "0".to_owned(),
-            tag => readable(tag),
-        };
-        let replaces = format!(
-            "{};to-tag={their_tag};from-tag={}",
-            call.call_id, call.local_tag
-        );
-        Some(format!(
-            "<{target}?Replaces={}&Require=replaces>",
-            escape_header(replaces.as_bytes())
-        ))
-    }
-
     /// REFER was answered, or was not.
     pub(super) fn on_refer_done(
         &mut self,
@@ -552,12 +553,6 @@ pub(super) fn ours(user: &str) -> Contact {
         user: user.to_owned(),
         params: String::new(),
     }
-}
-
-fn is_anonymous(uri: &Uri<'_>) -> bool {
-    uri.host
-        .name()
-        .is_some_and(|h| h.eq_ignore_ascii_case(b"anonymous.invalid"))
 }
 
 /// What Refer-Sub says (RFC 4488 §4).

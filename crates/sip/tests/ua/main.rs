@@ -4,12 +4,14 @@
 
 mod calls;
 mod early;
+mod flows;
 mod forks;
 mod prack;
 mod publications;
 mod register;
 mod requests;
 mod script;
+mod service_examples;
 mod services;
 mod session_timer;
 mod subscriptions;

@@ -298,3 +298,46 @@ fn losses_do_not_end_a_session() {
         assert!(world.count("UPDATE") >= 39, "{}", world.count("UPDATE"));
     }
 }
+
+/// RFC 4028 §13: two proxies and the callee each have their say about the interval.
+#[test]
+fn the_flow_of_rfc_4028() {
+    let (mut world, alice) = two_with(11, |a, _| a.session_expires = Some(100));
+    let peer = world.raw(PEER);
+    dial(&mut world, alice, "sip:bob@10.0.0.5");
+    let mut invite = world.receive(peer);
+    let asked = |text: &str| {
+        let names = ["CSeq", "Supported", "Session-Expires", "Min-SE"];
+        names.map(|name| header(text, name)).join("|")
+    };
+    let known = "replaces, norefersub, 100rel, timer";
+    assert_eq!(asked(&invite), format!("1 INVITE|{known}|100|"));
+    for (n, min) in [(2, 3600), (3, 4000)] {
+        let more = format!("Min-SE: {min}\n");
+        let refusal = reply(&invite, "422 Session Interval Too Small", "t", &more, "");
+        world.write(peer, ALICE, &refusal);
+        assert!(world.receive(peer).starts_with("ACK "));
+        let again = world.receive(peer);
+        assert_eq!(asked(&again), format!("{n} INVITE|{known}|{min}|{min}"));
+        for name in ["Call-ID", "From", "To"] {
+            assert_eq!(header(&again, name), header(&invite, name), "{name}");
+        }
+        invite = again;
+    }
+    let more = "Contact: <sip:bob@10.0.0.5>\nRecord-Route: <sip:10.0.0.5;lr>\nRequire: timer\n\
+                Supported: timer\nAllow: INVITE, UPDATE\nSession-Expires: 4000;refresher=uac\n";
+    world.write(peer, ALICE, &reply(&invite, "200 OK", "t", more, "answer"));
+    assert!(world.receive(peer).starts_with("ACK "));
+    let since = world.now;
+    world.run(2_000_100);
+    let update = world.receive(peer);
+    assert!(update.starts_with("UPDATE sip:bob@10.0.0.5 SIP/2.0\r\n"));
+    assert_eq!(header(&update, "Route"), "<sip:10.0.0.5;lr>");
+    assert_eq!(
+        asked(&update),
+        format!("4 UPDATE|{known}|4000;refresher=uac|4000")
+    );
+    assert_eq!(body(&update), "");
+    let at = after(&world, since, ALICE, "UPDATE");
+    assert!((1_999_900..2_000_050).contains(&at), "{at}");
+}

@@ -125,6 +125,65 @@ fn notify(refer: &str, cseq: u32, id: &str, state: &str, body: &str) -> String {
 }
 
 #[test]
+fn nothing_to_transfer_before_the_answer() {
+    let (mut world, _) = three(11);
+    let peer = world.raw("10.0.0.5:5060");
+    let invite = "INVITE sip:bob@10.0.0.2 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.5;branch=z9hG4bKe1\n\
+        From: <sip:x@10.0.0.5>;tag=f\nTo: <sip:bob@10.0.0.2>\nCall-ID: early\nCSeq: 1 INVITE\n\
+        Max-Forwards: 70\nContact: <sip:x@10.0.0.5>\nContent-Length: 0\n\n";
+    world.write(peer, BOB, invite);
+    let call = match world.event(BOB) {
+        Event::Incoming { call, .. } => call,
+        other => panic!("{other:?}"),
+    };
+    crate::transfer::ring(&mut world, BOB, call);
+    let ringing = world.receive(peer);
+    assert!(ringing.starts_with("SIP/2.0 180 "));
+    let refer = invite
+        .replace("INVITE", "REFER")
+        .replace("REFER sip:bob@10.0.0.2", "REFER sip:bob@10.0.0.2:5060")
+        .replace("bKe1", "bKe2")
+        .replace("CSeq: 1", "CSeq: 2")
+        .replace("Contact", "Refer-To: <sip:carol@10.0.0.3>\nContact")
+        .replace(
+            "To: <sip:bob@10.0.0.2>\n",
+            &format!("To: {}\n", header(&ringing, "To")),
+        );
+    world.write(peer, BOB, &refer);
+    assert!(world.receive(peer).starts_with("SIP/2.0 491 "));
+    assert!(world.unread(BOB).is_empty());
+    let early = world.with(BOB, |now, agent, tx| {
+        agent.transfer(now, tx, call, "sip:carol@10.0.0.3")
+    });
+    assert_eq!(early, Err(sip::ua::Misuse::WrongState));
+}
+
+#[test]
+fn reports_never_overtake_each_other() {
+    let (mut world, [alice, ..]) = three(12);
+    let (_, b1) = talk(&mut world, alice);
+    world.lose = vec![(ALICE, "NOTIFY".to_owned())];
+    let t = transfer(&mut world, BOB, b1, "sip:carol@10.0.0.3");
+    do_transfer(&mut world, ALICE);
+    let c = incoming(&mut world, CAROL);
+    crate::transfer::ring(&mut world, CAROL, c);
+    world.run(50);
+    accept(&mut world, CAROL, c);
+    accepted(&mut world, BOB, t);
+    // The first report is lost and sent again; until it has arrived no other one leaves, and then only the
+    // last state is worth one.
+    progress(&mut world, BOB, 100);
+    assert!(matches!(world.event(BOB), Event::TransferDone { .. }));
+    let numbers: Vec<_> = world
+        .log
+        .iter()
+        .filter(|s| s.kind() == "NOTIFY")
+        .map(|s| header(&s.text, "CSeq"))
+        .collect();
+    assert_eq!(numbers, ["2 NOTIFY", "2 NOTIFY", "3 NOTIFY"]);
+}
+
+#[test]
 fn a_peer_that_never_reports() {
     let (mut world, [alice, ..]) = three(7);
     let (_, b1) = talk(&mut world, alice);

@@ -381,3 +381,61 @@ fn a_third_of_all_packets_lost_and_the_rest_in_disorder() {
     }
     assert_eq!(changed, 60);
 }
+
+#[test]
+fn an_update_that_is_open_when_the_call_is_answered() {
+    let (mut world, alice) = two(11);
+    let peer = world.raw(PEER);
+    let ours = dial(&mut world, alice, "sip:bob@10.0.0.5");
+    let invite = world.receive(peer);
+    let mut script = Script::callee(peer, ALICE, &invite, "t");
+    let early = format!("{RELIABLE}Allow: UPDATE\n");
+    let text = reply(&invite, "183 Session Progress", "t", &early, "answer");
+    world.write(peer, ALICE, &text);
+    script.serve(&mut world, "PRACK", "", "");
+    assert_eq!(progress(&mut world, ALICE).1, Some(b"answer".to_vec()));
+    update(&mut world, ALICE, ours, b"more").unwrap();
+    let request = script.receive(&mut world);
+    // The 200 says nothing new, and does not answer the UPDATE.
+    let text = reply(&invite, "200 OK", "t", CONTACT, "answer");
+    world.write(peer, ALICE, &text);
+    assert!(script.receive(&mut world).starts_with("ACK "));
+    assert_eq!(established(&mut world, ALICE), None);
+    script.send(&mut world, "UPDATE", CONTACT, "offer");
+    script.expect(&mut world, 491, "UPDATE");
+    let text = reply(&request, "200 OK", "", CONTACT, "more too");
+    world.write(peer, ALICE, &text);
+    assert_eq!(reanswered(&mut world, ALICE), Some(b"more too".to_vec()));
+    script.send(&mut world, "UPDATE", CONTACT, "offer");
+    assert_eq!(reoffered(&mut world, ALICE), b"offer");
+    answer(&mut world, ALICE, ours, b"fine");
+    script.expect(&mut world, 200, "UPDATE");
+}
+
+#[test]
+fn an_update_in_a_fork_that_loses() {
+    let (mut world, alice) = two(12);
+    let peer = world.raw(PEER);
+    let ours = dial(&mut world, alice, "sip:bob@10.0.0.5");
+    let invite = world.receive(peer);
+    let mut script = Script::callee(peer, ALICE, &invite, "t");
+    let early = format!("{RELIABLE}Allow: UPDATE\n");
+    let text = reply(&invite, "183 Session Progress", "t", &early, "answer");
+    world.write(peer, ALICE, &text);
+    script.serve(&mut world, "PRACK", "", "");
+    progress(&mut world, ALICE);
+    script.send(&mut world, "UPDATE", CONTACT, "offer");
+    assert_eq!(reoffered(&mut world, ALICE), b"offer");
+    // Another phone answers.
+    let text = reply(&invite, "200 OK", "other", CONTACT, "from another");
+    world.write(peer, ALICE, &text);
+    script.expect(&mut world, 487, "UPDATE");
+    assert!(script.receive(&mut world).starts_with("ACK "));
+    assert!(matches!(world.event(ALICE), Event::ReofferWithdrawn { .. }));
+    assert_eq!(
+        established(&mut world, ALICE),
+        Some(b"from another".to_vec())
+    );
+    let late = world.with(ALICE, |now, agent, tx| agent.accept(now, tx, ours, b"x"));
+    assert_eq!(late, Err(Misuse::WrongState));
+}
