@@ -232,7 +232,7 @@ fn codecs(
         if !enabled {
             continue;
         }
-        let rate = entry(reader, section, "rate", number);
+        let rate = entry(reader, section, "rate", |t| number(t, 8_000..=48_000));
         let codec = match rate {
             Some(rate) => CodecKind::find(mime, rate),
             None => CodecKind::of_name(mime),
