@@ -8,6 +8,8 @@ use media::session::Statistics;
 use sip::flow::Transport;
 use sip::ua::Cause;
 
+use crate::device::{DeviceChange, Role};
+
 /// Receives the events of a phone, on the threads that they happen on: it has to return at once.
 pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 
@@ -119,6 +121,15 @@ pub enum Event {
         message: String,
         /// Whether it concerns a file.
         file: bool,
+    },
+    /// A microphone or speaker that is in use vanished or came back; calls go on.
+    Device {
+        /// Which of the two.
+        role: Role,
+        /// What happened.
+        change: DeviceChange,
+        /// The device that is gone, or that is used now.
+        name: String,
     },
     /// A text message came; it is answered already (RFC 3428).
     Message {

@@ -13,10 +13,12 @@
 mod address;
 mod answered;
 mod call_media;
+pub mod device;
 mod event;
 mod line;
 mod negotiation;
 mod phone;
+pub mod readiness;
 mod sound;
 mod stream;
 

@@ -1,4 +1,4 @@
-//! Where the sound of a call comes from and where it goes: files, silence, or back.
+//! Where the sound of a call comes from and where it goes: devices, files, silence, or back.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,6 +9,8 @@ use std::path::Path;
 use media::codec::CodecKind;
 use media::resample::Resampler;
 use media::wav::{WavError, WavReader, WavWriter};
+
+use crate::device::Port;
 
 /// Samples read from a file at a time.
 const CHUNK: usize = 1024;
@@ -34,6 +36,8 @@ pub enum Source {
     Echo,
     /// A WAV file, played once; silence after it.
     File(Box<Player>),
+    /// A microphone, whose speaker plays what the other side says.
+    Devices(Port),
 }
 
 impl Source {
@@ -69,8 +73,16 @@ impl Source {
                 }
                 return filled;
             }
+            Source::Devices(port) => port.exchange(rate, heard, frame),
         }
         Ok(())
+    }
+
+    /// What the other side says before we may say anything.
+    pub(crate) fn listen(&mut self, rate: u32, heard: &[i16]) {
+        if let Source::Devices(port) = self {
+            port.listen(rate, heard);
+        }
     }
 }
 
@@ -86,7 +98,7 @@ pub struct Player {
 }
 
 impl Player {
-    fn open(path: &Path) -> Result<Player, SoundError> {
+    pub(crate) fn open(path: &Path) -> Result<Player, SoundError> {
         let name = path.display().to_string();
         let file = File::open(path)
             .map_err(|error| SoundError::new(format!("cannot open {name}: {error}")))?;
@@ -110,7 +122,7 @@ impl Player {
         })
     }
 
-    fn fill(&mut self, rate: u32, frame: &mut [i16]) -> Result<(), SoundError> {
+    pub(crate) fn fill(&mut self, rate: u32, frame: &mut [i16]) -> Result<(), SoundError> {
         frame.fill(0);
         while self.ready.len() < frame.len() && !self.ended {
             self.more(rate)?;

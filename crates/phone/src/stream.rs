@@ -49,6 +49,9 @@ impl Stream {
         sound: Sound,
         events: EventSink,
     ) -> Stream {
+        if let Source::Devices(port) = &sound.source {
+            port.headset().tell(events.clone());
+        }
         Stream {
             call,
             rtp,
@@ -179,6 +182,7 @@ impl Stream {
         if self.talking {
             trouble = self.source.fill(rate, &self.heard, &mut self.said).err();
         } else {
+            self.source.listen(rate, &self.heard);
             self.said.fill(0);
         }
         if session.send_frame(now, &self.said, &mut self.datagram)
