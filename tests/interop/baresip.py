@@ -31,7 +31,7 @@ module_path {folder}
 snd_path {recordings}
 ctrl_tcp_listen {address}:{control}
 """
-MODULES = ["g711.so", "aubridge.so", "aufile.so", "sndfile.so"]
+MODULES = ["g711.so", "aubridge.so", "aufile.so", "sndfile.so", "srtp.so", "dtls_srtp.so", "stun.so", "ice.so"]
 TEMPORARY = ["uuid.so", "account.so"]
 APPLICATIONS = ["menu.so", "ctrl_tcp.so", "debug_cmd.so"]
 
@@ -48,9 +48,10 @@ class Baresip:
 
     kind = "baresip"
 
-    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None):
+    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, options=(), config=()):
         self.world, self.host, self.server, self.user, self.password = world, host, server, user, password
         self.transport, self.answers, self.name = transport, answers, name or f"baresip-{user}"
+        self.options, self.config = options, config  # more parameters of the account, more lines of the configuration
         self.address = HOSTS[host]
         self.directory = os.path.join(world.dir, self.name)
         self.played = wav.voice(seed, 30)
@@ -67,12 +68,12 @@ class Baresip:
                                recordings=os.path.join(self.directory, "recordings"))]
         for directive, names in (("module", MODULES), ("module_tmp", TEMPORARY), ("module_app", APPLICATIONS)):
             lines += [f"{directive} {n}" for n in names if os.path.exists(os.path.join(folder, n))]
-        self._write("config", "\n".join(lines) + "\n")
+        self._write("config", "\n".join([*lines, *self.config]) + "\n")
         via = "" if self.transport == "udp" else f";transport={self.transport}"
         proxy = f"sip:{self.server.address}:{self.server.port}{via}"
         self._write("accounts", f"<sip:{self.user}@{self.server.domain}{via}>;auth_user={self.user};auth_pass={self.password};"
                                 f'outbound="{proxy}";answermode={"auto" if self.answers else "manual"};regint=600;'
-                                "audio_codecs=PCMU/8000,PCMA/8000\n")
+                                "audio_codecs=PCMU/8000,PCMA/8000" + "".join(f";{o}" for o in self.options) + "\n")
         self._write("contacts", "")
         self.process = self.world.spawn(self.name, self.host, ["baresip", "-4", "-s", "-f", self.directory])
         self.process.wait_text(r"registered successfully|200 OK \(|All \d+ useragents? registered")

@@ -14,9 +14,10 @@ class Pjsua:
 
     kind = "pjsua2"
 
-    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None):
+    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, options=()):
         self.world, self.host, self.server, self.user, self.password = world, host, server, user, password
         self.transport, self.answers, self.name = transport, answers, name or f"pjsua2-{user}"
+        self.options = options  # more arguments of the agent
         self.played = wav.voice(seed, 30)
         self.recorded = os.path.join(world.dir, f"{self.name}-recorded.wav")
         self.process = None
@@ -28,7 +29,7 @@ class Pjsua:
         args = [sys.executable, AGENT, "--user", self.user, "--domain", self.server.domain,
                 "--proxy", f"{self.server.address}:{self.server.port}", "--address", HOSTS[self.host], "--play", sound,
                 "--record", self.recorded, "--log", os.path.join(self.world.dir, f"{self.name}.log")]
-        args += ["--tcp"] * (self.transport == "tcp") + ["--answer"] * self.answers
+        args += ["--tcp"] * (self.transport == "tcp") + ["--answer"] * self.answers + list(self.options)
         self.process = self.world.spawn(self.name, self.host, args, env={"SIP_PASSWORD": self.password}, stdin=True)
         if registered:
             self.process.wait_event("registered")

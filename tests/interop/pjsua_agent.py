@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """A phone made of pjsua2 that takes commands on stdin and prints events as JSON lines.
 
-Commands, one a line: call URI | hangup | dtmf DIGITS | message URI TEXT | quit
-Events: registered {status} | incoming | ringing | established {codec} | dtmf {digit} | message {text}
-        | ended {status} | failed {command, text}
+Commands, one a line: call URI | hangup | dtmf DIGITS | dtmfinfo DIGITS | message URI TEXT | hold | unhold | update
+        | xfer URI | xferto N (the present call's peer takes our place in call N) | use N (the call that commands mean) | quit
+Events: registered {status} | incoming | ringing | established {codec, call} | dtmf {digit, method} | message {text}
+        | media {call, status: active, local_hold, remote_hold, none} | transferring {status, final}
+        | ended {status, call} | failed {command, text}
+Calls are numbered from 0 in the order in which they came to be.
 """
 import argparse
 import json
@@ -22,6 +25,9 @@ class Call(pj.Call):
     def __init__(self, agent, call_id=pj.PJSUA_INVALID_ID):
         super().__init__(agent.account, call_id)
         self.agent = agent
+        self.number = len(agent.calls)
+        agent.calls.append(self)  # the library calls back into it: it must live as long as that does
+        self.transferee = None
         self.player = self.recorder = None
 
     def onCallState(self, prm):
@@ -34,11 +40,12 @@ class Call(pj.Call):
                 codec = self.getStreamInfo(0).codecName
             except pj.Error:
                 pass
-            event("established", codec=codec, remote=info.remoteUri)
+            event("established", codec=codec, remote=info.remoteUri, call=self.number)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self.player = self.recorder = None
-            self.agent.call = None
-            event("ended", status=info.lastStatusCode, reason=info.lastReason)
+            if self.agent.call is self:
+                self.agent.call = None
+            event("ended", status=info.lastStatusCode, reason=info.lastReason, call=self.number)
 
     def onCallMediaState(self, prm):
         try:
@@ -49,7 +56,11 @@ class Call(pj.Call):
     def connect(self):
         """Joins the files to the call."""
         info = self.getInfo()  # its list of media dies with it
+        names = {pj.PJSUA_CALL_MEDIA_ACTIVE: "active", pj.PJSUA_CALL_MEDIA_LOCAL_HOLD: "local_hold",
+                 pj.PJSUA_CALL_MEDIA_REMOTE_HOLD: "remote_hold"}
         for media in info.media:
+            if media.type == pj.PJMEDIA_TYPE_AUDIO:
+                event("media", call=self.number, status=names.get(media.status, "none"))
             if media.type != pj.PJMEDIA_TYPE_AUDIO or media.status != pj.PJSUA_CALL_MEDIA_ACTIVE:
                 continue
             audio = self.getAudioMedia(media.index)
@@ -62,7 +73,18 @@ class Call(pj.Call):
             self.player.startTransmit(audio)
 
     def onDtmfDigit(self, prm):
-        event("dtmf", digit=prm.digit)
+        event("dtmf", digit=prm.digit, method="info" if prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO else "rfc4733")
+
+    def onCallTransferStatus(self, prm):
+        event("transferring", status=prm.statusCode, final=prm.finalNotify)
+
+    def onCallTransferRequest(self, prm):
+        self.transferee = Call(self.agent)
+        prm.newCall = self.transferee
+
+    def onCallReplaceRequest(self, prm):
+        self.transferee = Call(self.agent)
+        prm.newCall = self.transferee
 
 
 class Account(pj.Account):
@@ -86,7 +108,7 @@ class Account(pj.Account):
 
 class Agent:
     def __init__(self, options):
-        self.options, self.call, self.buddies = options, None, []
+        self.options, self.call, self.calls, self.buddies = options, None, [], []
         self.endpoint = pj.Endpoint()
         self.endpoint.libCreate()
         config = pj.EpConfig()
@@ -122,7 +144,12 @@ class Agent:
         config.mediaConfig.transportConfig.boundAddress = options.address
         config.mediaConfig.transportConfig.port = 20000
         config.mediaConfig.transportConfig.portRange = 1000
-        config.natConfig.iceEnabled = False
+        config.natConfig.iceEnabled = options.ice
+        config.natConfig.iceNoRtcp = False
+        config.mediaConfig.rtcpMuxEnabled = options.mux
+        config.mediaConfig.srtpUse = {"off": pj.PJMEDIA_SRTP_DISABLED, "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+                                      "required": pj.PJMEDIA_SRTP_MANDATORY}[options.srtp]
+        config.mediaConfig.srtpSecureSignaling = 0
         config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = config.natConfig.sdpNatRewriteUse = 0
         config.natConfig.sipOutboundUse = 0
         return config
@@ -156,6 +183,24 @@ class Agent:
             self.call.hangup(pj.CallOpParam(True))
         elif command == "dtmf":
             self.call.dialDtmf(rest)
+        elif command == "dtmfinfo":
+            keys = pj.CallSendDtmfParam()
+            keys.method, keys.digits = pj.PJSUA_DTMF_METHOD_SIP_INFO, rest
+            self.call.sendDtmf(keys)
+        elif command == "hold":
+            self.call.setHold(pj.CallOpParam(True))
+        elif command == "unhold":
+            options = pj.CallOpParam(True)
+            options.opt.flag |= pj.PJSUA_CALL_UNHOLD
+            self.call.reinvite(options)
+        elif command == "update":
+            self.call.update(pj.CallOpParam(True))
+        elif command == "use":
+            self.call = self.calls[int(rest)]
+        elif command == "xfer":
+            self.call.xfer(rest, pj.CallOpParam(True))
+        elif command == "xferto":
+            self.call.xferReplaces(self.calls[int(rest)], pj.CallOpParam(True))
         elif command == "message":
             uri, _, text = rest.partition(" ")
             buddy, config, message = pj.Buddy(), pj.BuddyConfig(), pj.SendInstantMessageParam()
@@ -180,6 +225,9 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--tcp", action="store_true")
     parser.add_argument("--answer", action="store_true")
+    parser.add_argument("--srtp", choices=["off", "optional", "required"], default="off")
+    parser.add_argument("--ice", action="store_true")
+    parser.add_argument("--mux", action="store_true")
     agent = Agent(parser.parse_args())
     agent.run()
     agent.close()

@@ -18,7 +18,8 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PYTHON = os.path.join(ROOT, ".cache", "venv", "bin", "python")
-MODULES = ["cases_harness", "cases_load", "cases_calls", "cases_echo", "cases_refusals", "cases_hops", "cases_storage", "cases_wire"]
+MODULES = ["cases_harness", "cases_load", "cases_calls", "cases_echo", "cases_refusals", "cases_hops", "cases_storage", "cases_wire",
+           "cases_secure", "cases_provision", "cases_terminal", "cases_services"]
 TAIL = 16
 
 
@@ -32,6 +33,7 @@ def main():
     parser.add_argument("-j", "--jobs", type=int, default=max(2, min(8, 2 * (os.cpu_count() or 1))), help="tests at the same time (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the folders of tests that passed too")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run the selection N times")
+    parser.add_argument("--report", metavar="FILE", help="write the matrix of features and peers there")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     enter_environment()
@@ -91,7 +93,7 @@ def prepare(options, cases):
     """Says at once what would make every test fail."""
     if (options.server == "sori" or any(c.needs_sori for c in cases.values())) and not os.path.exists(options.binary):
         sys.exit(f"interop: {options.binary} is missing; run: make release")
-    missing = [p for p in ("kamailio", "sipp", "baresip", "sipsak", "tshark", "tcpdump", "ip", "nsenter", "unshare") if not shutil.which(p)]
+    missing = [p for p in ("kamailio", "sipp", "baresip", "sipsak", "tshark", "tcpdump", "ip", "nsenter", "unshare", "tmux") if not shutil.which(p)]
     if missing:
         sys.exit(f"interop: missing programs: {', '.join(missing)}; run: scripts/setup test")
     trial = subprocess.run(["unshare", "--net", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, text=True)
@@ -107,7 +109,7 @@ class Run:
         self.base = os.path.join(ROOT, "target", "interop")
         self.lock = threading.Lock()
         self.children = set()
-        self.passed, self.failed = 0, []
+        self.passed, self.failed = [], {}
         self.stopping = False
 
     def all(self):
@@ -128,10 +130,12 @@ class Run:
             print("interrupted")
         if "SUDO_UID" in os.environ:  # the folder belongs to who called sudo, or cargo clean fails for them
             subprocess.run(["chown", "-R", f"{os.environ['SUDO_UID']}:{os.environ['SUDO_GID']}", self.base], check=False)
+        if self.options.report and not self.stopping:
+            importlib.import_module("report").write(self.options.report, self.passed, self.failed)
         if self.failed:
             print("failed: " + " ".join(self.failed))
         print(f"interop took {time.monotonic() - start:.0f} s with {self.options.jobs} at a time")
-        print(f"{self.passed} passed, {len(self.failed)} failed", flush=True)
+        print(f"{len(self.passed)} passed, {len(self.failed)} failed", flush=True)
         return 1 if self.failed or self.stopping or not self.passed else 0
 
     def some(self, cases, jobs):
@@ -176,12 +180,12 @@ class Run:
             if self.stopping:
                 return
             if code == 0:
-                self.passed += 1
+                self.passed.append(case.name)
                 print(f"ok     {case.name}  {took:.1f} s", flush=True)
                 if not self.options.keep:
                     shutil.rmtree(directory, ignore_errors=True)
                 return
-            self.failed.append(case.name)
+            self.failed[case.name] = importlib.import_module("report").why(directory)
             self.report(case, directory, took, code)
 
     @staticmethod

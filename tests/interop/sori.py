@@ -7,7 +7,7 @@ import numpy as np
 import wav
 from kamailio import wait_answer
 from probe import Probe
-from world import HOSTS, check
+from world import HOSTS, check, until
 
 TALKED, USAGE, REFUSED, UNREACHABLE, NOT_AUTHORISED = 0, 2, 3, 4, 5
 
@@ -83,12 +83,12 @@ class Phone:
         self.recorded = os.path.join(world.dir, f"{self.name}-recorded.wav")
         self.process = None
 
-    def spawn(self, command, *args):
+    def spawn(self, command, *args, stdin=False):
         """Starts `sori COMMAND` with the account, the proxy and --json."""
         self.process = self.world.spawn(
             self.name, self.host,
             [self.world.binary, *command, "--account", f"{self.user}@{self.server.domain}", "--proxy",
-             f"{self.transport}:{self.server.address}:{self.server.port}", "--json", *args], env={"SORI_PASSWORD": self.password})
+             f"{self.transport}:{self.server.address}:{self.server.port}", "--json", *args], env={"SORI_PASSWORD": self.password}, stdin=stdin)
         return self.process
 
     def _sounds(self):
@@ -135,3 +135,31 @@ class Phone:
             return np.zeros(0)
         samples, rate = wav.read(self.recorded)
         return wav.resample(samples, rate, wav.RATE)
+
+
+class Script(Phone):
+    """`sori phone --headless`, driven line by line."""
+
+    def start(self, *args, sounds=True):
+        """Registers; calls are answered by themselves when it `answers`."""
+        more = [*(self._sounds() if sounds else []), *(["--answer"] if self.answers else [])]
+        self.spawn(["phone", "--headless"], *more, *args, stdin=True)
+        self.process.wait_event("registered")
+
+    def write(self, line):
+        self.process.write(line)
+
+    def wait(self, kind, seconds=10, **fields):
+        return self.process.wait_event(kind, seconds, **fields)
+
+    def dial(self, uri):
+        """Calls, and returns the number of the call once it stands."""
+        before = len([e for e in self.process.events() if e["event"] == "calling"])
+        self.write(f"dial {uri}")
+        until(lambda: len([e for e in self.process.events() if e["event"] == "calling"]) > before, 5, f"{self.name} does not call")
+        call = [e for e in self.process.events() if e["event"] == "calling"][before]["call"]
+        self.wait("established", call=call)
+        return call
+
+    def hangup(self):
+        self.write("hangup")

@@ -6,8 +6,11 @@
 
 pub mod codec;
 pub mod comfort_noise;
+pub mod dtls;
 pub mod dtmf;
+pub mod ice;
 pub mod jitter;
+pub mod mix;
 pub mod pace;
 pub mod playout;
 pub mod plc;
@@ -15,6 +18,8 @@ pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 pub mod session;
+pub mod srtp;
+pub mod stun;
 pub mod tone;
 pub mod wav;
 

@@ -18,7 +18,6 @@ mod clock;
 mod config;
 mod connection;
 mod connections;
-mod dispatch;
 mod dns;
 mod driver;
 mod error;
@@ -43,11 +42,15 @@ mod worker;
 
 pub use clock::Clock;
 pub use config::{Limits, NetConfig};
-pub use dispatch::shard_of;
 pub use driver::{Driver, Network, Owner, PostError, Remote};
 pub use error::NetError;
 pub use interfaces::{interfaces, local_address_for};
 pub use machine::{Machine, Outputs};
+#[cfg(target_os = "linux")]
+pub use mmsg::{Batch, FEW};
+#[cfg(not(target_os = "linux"))]
+pub use portable::{Batch, FEW};
 pub use rtp_port::{PortPair, RtpPorts};
+pub use sip::shard::shard_of;
 pub use statistics::{Counter, Statistics};
 pub use tap::{Direction, Tap};

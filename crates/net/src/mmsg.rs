@@ -16,13 +16,13 @@ use sip::flow::Transmit;
 pub(crate) const BATCH: usize = 32;
 
 /// As many as a quiet socket has to carry at once: tables of this size cost next to nothing.
-pub(crate) const FEW: usize = 8;
+pub const FEW: usize = 8;
 
 /// Room for one datagram: more than the largest possible, so that none is cut.
 const ROOM: usize = 65_536;
 
 /// Buffers for one batch of datagrams.
-pub(crate) struct Batch {
+pub struct Batch {
     buffer: Box<[u8]>,
     datagrams: [Option<Received>; BATCH],
 }
@@ -33,9 +33,15 @@ struct Received {
     remote: SocketAddr,
 }
 
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new()
+    }
+}
+
 impl Batch {
     /// Buffers that the system backs with memory only as far as they are used.
-    pub(crate) fn new() -> Batch {
+    pub fn new() -> Batch {
         Batch {
             buffer: vec![0; ROOM * BATCH].into_boxed_slice(),
             datagrams: [None; BATCH],
@@ -46,7 +52,7 @@ impl Batch {
     ///
     /// # Errors
     /// What the system says; [`io::ErrorKind::WouldBlock`] when nothing is there.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket, most: usize) -> io::Result<usize> {
+    pub fn receive(&mut self, socket: &UdpSocket, most: usize) -> io::Result<usize> {
         if most <= FEW {
             self.receive_up_to::<FEW>(socket)
         } else {
@@ -99,7 +105,7 @@ impl Batch {
     }
 
     /// The `n`th datagram of the last batch and who sent it.
-    pub(crate) fn datagram(&self, n: usize) -> Option<(&[u8], SocketAddr)> {
+    pub fn datagram(&self, n: usize) -> Option<(&[u8], SocketAddr)> {
         let received = (*self.datagrams.get(n)?)?;
         let bytes = self.buffer.get(n * ROOM..)?.get(..received.length)?;
         Some((bytes, received.remote))

@@ -10,19 +10,25 @@ use sip::flow::Transmit;
 pub(crate) const BATCH: usize = 32;
 
 /// How many a quiet socket is asked for.
-pub(crate) const FEW: usize = 8;
+pub const FEW: usize = 8;
 
 const ROOM: usize = 65_536;
 
 /// Buffers for one batch of datagrams.
-pub(crate) struct Batch {
+pub struct Batch {
     buffer: Box<[u8]>,
     datagrams: [Option<(usize, SocketAddr)>; BATCH],
 }
 
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new()
+    }
+}
+
 impl Batch {
     /// Empty buffers.
-    pub(crate) fn new() -> Batch {
+    pub fn new() -> Batch {
         Batch {
             buffer: vec![0; ROOM * BATCH].into_boxed_slice(),
             datagrams: [None; BATCH],
@@ -33,7 +39,7 @@ impl Batch {
     ///
     /// # Errors
     /// What the system says when it gives none; [`io::ErrorKind::WouldBlock`] when nothing is there.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket, most: usize) -> io::Result<usize> {
+    pub fn receive(&mut self, socket: &UdpSocket, most: usize) -> io::Result<usize> {
         let most = most.min(BATCH);
         let rooms = self.buffer.chunks_exact_mut(ROOM).take(most);
         for (n, (room, datagram)) in rooms.zip(&mut self.datagrams).enumerate() {
@@ -47,7 +53,7 @@ impl Batch {
     }
 
     /// The `n`th datagram of the last batch and who sent it.
-    pub(crate) fn datagram(&self, n: usize) -> Option<(&[u8], SocketAddr)> {
+    pub fn datagram(&self, n: usize) -> Option<(&[u8], SocketAddr)> {
         let (length, remote) = (*self.datagrams.get(n)?)?;
         let bytes = self.buffer.get(n * ROOM..)?.get(..length)?;
         Some((bytes, remote))

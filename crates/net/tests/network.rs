@@ -55,6 +55,7 @@ fn network(workers: usize, shards: u8) -> Network<Agreeable> {
     let shard = |shard| {
         let settings = Config {
             shard,
+            shards: shards.into(),
             seed: [shard; 32],
             product: String::new(),
         };

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use sip::flow::Transport;
 use sip::uri::{Uri, escape_user};
 
+use crate::link;
+
 /// Whose telephone it is: `alice@example.org`, with or without `sip:` before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
@@ -29,6 +31,11 @@ impl Name {
     /// The domain without port and brackets.
     pub fn host(&self) -> &str {
         split_port(&self.domain).map_or(self.domain.as_str(), |(host, _)| host)
+    }
+
+    /// The port in the domain.
+    pub fn port(&self) -> Option<u16> {
+        split_port(&self.domain)?.1.parse().ok()
     }
 }
 
@@ -156,8 +163,11 @@ pub fn target(text: &str, domain: &str) -> Result<String, AddressError> {
             "only sip:, sips: and tel: can be called",
         ));
     } else if has_scheme(text, "tel:") {
-        let number = text.get(4..).unwrap_or_default();
-        format!("sip:{number}@{domain};user=phone")
+        let link = link::parse(text).map_err(|error| AddressError::new(text, error.why()))?;
+        return link.uri(domain);
+    } else if let Some(number) = text.starts_with('+').then(|| link::number(text)).flatten() {
+        // What makes a number readable is not dialled.
+        format!("sip:{number}@{domain}")
     } else if text.contains('@') {
         format!("sip:{text}")
     } else {
@@ -314,12 +324,15 @@ mod tests {
     fn targets() {
         for (text, uri) in [
             ("bob", "sip:bob@example.org"),
-            ("+49 30", "sip:+49%2030@example.org"),
+            ("+49 30", "sip:+4930@example.org"),
+            ("+82-2-1234-5678", "sip:+82212345678@example.org"),
+            ("front-desk", "sip:front-desk@example.org"),
             ("*97#", "sip:*97%23@example.org"),
             ("bob@h", "sip:bob@h"),
             ("sip:h", "sip:h"),
             ("<sip:bob@h;transport=tcp>", "sip:bob@h;transport=tcp"),
             ("tel:+4930", "sip:+4930@example.org;user=phone"),
+            ("tel:+49-30", "sip:+4930@example.org;user=phone"),
         ] {
             assert_eq!(target(text, "example.org").as_deref(), Ok(uri), "{text}");
         }

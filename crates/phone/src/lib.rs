@@ -12,22 +12,34 @@
 
 mod address;
 mod answered;
+pub mod book;
 mod call_media;
+pub mod control;
 pub mod device;
 mod event;
+mod gather;
+mod level;
 mod line;
+pub mod link;
 mod negotiation;
+mod opening;
+mod passage;
 mod phone;
+pub mod provision;
 pub mod readiness;
+mod secure;
 mod sound;
 mod stream;
+pub mod terminal;
 
 pub use address::{AddressError, Name, Server, target};
-pub use event::{Agreed, CallNumber, Event, EventSink};
+pub use event::{AccountNumber, Agreed, CallNumber, Event, EventSink, Quality};
+pub use gather::StunServer;
 pub use media::codec::CodecKind;
 pub use media::dtmf::code as dtmf_code;
 pub use media::session::Statistics;
 pub use phone::{CallError, Phone, PhoneError, Settings};
+pub use secure::{Security, Srtp};
 pub use sip::flow::Transport;
-pub use sip::ua::Cause;
+pub use sip::ua::{Cause, Diverted};
 pub use sound::{Recorder, Sound, SoundError, Source};

@@ -1,57 +1,95 @@
 //! The signalling side of a phone: it lives beside the Endpoint and joins its calls to their sound.
 
+mod accounts;
 mod calls;
+mod changes;
+mod services;
+mod transfers;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use media::codec::CodecKind;
 use net::Owner;
 use sip::endpoint::{self, Endpoint};
 use sip::message::StatusCode;
 use sip::time::Time;
-use sip::ua::{self, AccountId, CallId, Cause, Misuse, RequestId};
+use sip::ua::{self, CallId, Cause, Diverted, RequestId, SubscriptionId, TransferId};
 
+use self::accounts::Seat;
 use self::calls::{Agreement, Call, Incoming};
-use crate::answered::answered;
+use self::services::Asked;
+use self::transfers::Watch;
 use crate::call_media::{Order, Orders};
-use crate::event::{CallNumber, Event, EventSink};
+use crate::event::{AccountNumber, CallNumber, Event, EventSink};
 use crate::negotiation::Negotiation;
 
 /// What a phone is asked to do.
 pub(crate) enum Command {
     Register {
+        account: AccountNumber,
         expires: u32,
     },
-    Unregister,
     Call {
         number: CallNumber,
+        account: AccountNumber,
         target: String,
         negotiation: Box<Negotiation>,
     },
-    Ring {
+    PickUp {
         number: CallNumber,
+        account: AccountNumber,
+        target: String,
+        negotiation: Box<Negotiation>,
     },
     Answer {
         number: CallNumber,
         negotiation: Box<Negotiation>,
     },
-    Reject {
-        number: CallNumber,
-        status: u16,
-    },
-    HangUp {
-        number: CallNumber,
-    },
-    Hold {
-        number: CallNumber,
-        held: bool,
-    },
     Options {
+        account: AccountNumber,
         target: String,
     },
-    /// The contact is to stay with the registrar when the phone ends.
+    Message {
+        account: AccountNumber,
+        target: String,
+        content_type: String,
+        body: Vec<u8>,
+    },
+    Subscribe {
+        account: AccountNumber,
+        target: String,
+        package: String,
+    },
+    AcceptTransfer {
+        number: CallNumber,
+        new: CallNumber,
+        account: AccountNumber,
+        negotiation: Box<Negotiation>,
+    },
+    /// Something about one call.
+    Within(CallNumber, Within),
+    /// The contacts are to stay with the registrars when the phone ends.
     KeepContact,
+}
+
+/// What is asked about one call.
+pub(crate) enum Within {
+    Ring,
+    Reject { status: u16 },
+    HangUp,
+    Hold { held: bool },
+    Codecs { codecs: Vec<CodecKind> },
+    Divert { target: String, why: Diverted },
+    Transfer { target: String },
+    TransferTo { other: CallNumber },
+    RefuseTransfer { status: u16 },
+    Join { joined: bool },
+    Press { keys: String },
+    Info { content_type: String, body: Vec<u8> },
+    Message { content_type: String, body: Vec<u8> },
 }
 
 /// Hands out call numbers, on any thread.
@@ -64,42 +102,70 @@ impl Numbers {
     }
 }
 
+/// Where the sound of calls that wait for an answer is to be received, and whose they are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting(Arc<Mutex<BTreeMap<CallNumber, (AccountNumber, IpAddr)>>>);
+
+impl Waiting {
+    pub(crate) fn of(&self, call: CallNumber) -> Option<(AccountNumber, IpAddr)> {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.get(&call).copied()
+    }
+
+    fn insert(&self, call: CallNumber, account: AccountNumber, address: IpAddr) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(call, (account, address));
+    }
+
+    fn remove(&self, call: CallNumber) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.remove(&call);
+    }
+}
+
 /// The owner of the phone's Endpoint.
 pub(crate) struct Line {
-    account: ua::Account,
+    seats: Vec<Seat>,
     capabilities: Vec<u8>,
-    id: Option<AccountId>,
+    max_calls: usize,
     numbers: Numbers,
+    waiting: Waiting,
     orders: Orders,
     events: EventSink,
     calls: BTreeMap<CallId, Call>,
-    asked: BTreeMap<RequestId, Time>,
-    /// The registrar holds our contact, or is being asked to.
-    registered: bool,
-    /// A REGISTER that takes our contact away is on its way.
-    unregistering: bool,
+    ids: BTreeMap<CallNumber, CallId>,
+    asked: BTreeMap<RequestId, Asked>,
+    transfers: BTreeMap<TransferId, CallNumber>,
+    watches: BTreeMap<SubscriptionId, Watch>,
     keep_contact: bool,
 }
 
+/// What a line is made of.
+pub(crate) struct Parts {
+    pub(crate) accounts: Vec<ua::Account>,
+    pub(crate) capabilities: Vec<u8>,
+    pub(crate) max_calls: usize,
+    pub(crate) numbers: Numbers,
+    pub(crate) waiting: Waiting,
+    pub(crate) orders: Orders,
+    pub(crate) events: EventSink,
+}
+
 impl Line {
-    pub(crate) fn new(
-        account: ua::Account,
-        capabilities: Vec<u8>,
-        numbers: Numbers,
-        orders: Orders,
-        events: EventSink,
-    ) -> Line {
+    pub(crate) fn new(parts: Parts) -> Line {
         Line {
-            account,
-            capabilities,
-            id: None,
-            numbers,
-            orders,
-            events,
+            seats: parts.accounts.into_iter().map(Seat::new).collect(),
+            capabilities: parts.capabilities,
+            max_calls: parts.max_calls,
+            numbers: parts.numbers,
+            waiting: parts.waiting,
+            orders: parts.orders,
+            events: parts.events,
             calls: BTreeMap::new(),
+            ids: BTreeMap::new(),
             asked: BTreeMap::new(),
-            registered: false,
-            unregistering: false,
+            transfers: BTreeMap::new(),
+            watches: BTreeMap::new(),
             keep_contact: false,
         }
     }
@@ -113,6 +179,10 @@ impl Line {
 
     fn tell(&self, event: Event) {
         (self.events)(event);
+    }
+
+    fn number(&self, id: CallId) -> Option<CallNumber> {
+        self.calls.get(&id).map(|call| call.number)
     }
 
     fn order(&self, order: Order) {
@@ -133,24 +203,33 @@ impl Line {
         }
     }
 
+    /// What happens to calls.
     fn on_agent(&mut self, now: Time, endpoint: &mut Endpoint, event: ua::Event) {
         match event {
             ua::Event::Incoming {
                 call,
+                account,
                 from,
                 from_uri,
                 to_uri,
                 call_id,
                 offer,
+                replaces,
+                referred_by,
+                flow,
                 ..
             } => {
                 let incoming = Incoming {
                     id: call,
+                    account: account.and_then(|id| self.account_number(id)),
                     from,
                     from_uri,
                     to_uri,
                     call_id,
                     offer,
+                    replaces: replaces.and_then(|id| self.number(id)),
+                    referred_by,
+                    address: flow.local.ip(),
                 };
                 self.incoming(now, endpoint, incoming);
             }
@@ -159,15 +238,18 @@ impl Line {
                 status,
                 reason,
                 body,
+                offer,
+                ..
             } => {
-                if let Some(number) = self.calls.get(&call).map(|c| c.number) {
+                if let Some(number) = self.number(call) {
                     self.tell(Event::Progress {
                         call: number,
                         status: status.0,
                         reason,
                     });
                 }
-                if body.is_some() {
+                // We always offer in our INVITE: an offer that comes back is none of ours to answer here.
+                if body.is_some() && !offer {
                     self.complete(now, endpoint, call, body, Agreement::Early);
                 }
             }
@@ -179,118 +261,21 @@ impl Line {
             } => {
                 self.established(now, endpoint, call, remote_uri, body, flow.transport);
             }
-            ua::Event::Acknowledged {
-                call,
-                body: Some(body),
-            } => {
-                self.complete(now, endpoint, call, Some(body), Agreement::Anew);
+            ua::Event::Acknowledged { call, body } => {
+                if body.is_none() || self.complete(now, endpoint, call, body, Agreement::Anew) {
+                    self.next_change(now, endpoint, call);
+                }
             }
-            ua::Event::Reanswered { call, body } => {
-                self.complete(now, endpoint, call, body, Agreement::Anew);
+            ua::Event::ReofferWithdrawn { call } => self.next_change(now, endpoint, call),
+            ua::Event::Reanswered { call, body } => self.reanswered(now, endpoint, call, body),
+            ua::Event::ReofferRefused { call, cause } => {
+                self.change_refused(now, endpoint, call, cause);
             }
-            ua::Event::ReofferRefused { call, cause } => self.reoffer_refused(call, &cause),
             ua::Event::Reoffered { call, offer } => {
                 self.reoffered(now, endpoint, call, offer.as_deref());
             }
             ua::Event::Ended { call, cause } => self.ended(now, call, cause),
-            other => self.on_register_or_request(now, other),
-        }
-    }
-
-    fn on_register_or_request(&mut self, now: Time, event: ua::Event) {
-        match event {
-            ua::Event::Message {
-                from,
-                content_type,
-                body,
-                ..
-            } => {
-                self.tell(Event::Message {
-                    from,
-                    content_type,
-                    body,
-                });
-            }
-            ua::Event::Registered {
-                expires, contact, ..
-            } => {
-                self.registered = true;
-                self.tell(Event::Registered { expires, contact });
-            }
-            ua::Event::Unregistered { .. } => {
-                self.registered = false;
-                self.unregistering = false;
-                self.tell(Event::Unregistered);
-            }
-            ua::Event::RegistrationFailed {
-                cause, retry_in, ..
-            } => {
-                self.registered &= retry_in.is_some() && !self.unregistering;
-                self.unregistering = false;
-                self.tell(Event::RegistrationFailed { cause, retry_in });
-            }
-            ua::Event::Response {
-                request,
-                status,
-                reason,
-                response,
-                ..
-            } => {
-                if let Some(sent) = self.asked.remove(&request) {
-                    self.tell(answered(
-                        &response.packet(),
-                        status,
-                        reason,
-                        now.since(sent),
-                    ));
-                }
-            }
-            ua::Event::RequestFailed { request, cause, .. }
-                if self.asked.remove(&request).is_some() =>
-            {
-                self.tell(Event::RequestFailed { cause });
-            }
-            _ => {}
-        }
-    }
-
-    fn register(&mut self, now: Time, endpoint: &mut Endpoint, expires: u32) {
-        let Some(account) = self.id else {
-            return;
-        };
-        self.registered |= expires > 0;
-        self.unregistering = expires == 0;
-        let (agent, tx) = endpoint.agent();
-        if let Err(misuse) = agent.register(now, tx, account, expires) {
-            self.registration_misused(misuse);
-        }
-    }
-
-    fn registration_misused(&mut self, misuse: Misuse) {
-        self.registered = false;
-        self.unregistering = false;
-        self.tell(Event::RegistrationFailed {
-            cause: Cause::Unreachable {
-                reason: misuse.to_string(),
-            },
-            retry_in: None,
-        });
-    }
-
-    fn options(&mut self, now: Time, endpoint: &mut Endpoint, target: &str) {
-        let Some(account) = self.id else {
-            return;
-        };
-        let (agent, tx) = endpoint.agent();
-        match agent.options(now, tx, account, target) {
-            Ok(request) => {
-                self.asked.insert(request, now);
-            }
-            Err(misuse) => self.tell(Event::RequestFailed {
-                cause: Cause::Unreachable {
-                    reason: misuse.to_string(),
-                },
-            }),
+            other => self.on_account(now, endpoint, other),
         }
     }
 }
@@ -300,15 +285,19 @@ impl Owner for Line {
 
     fn on_start(&mut self, _: Time, endpoint: &mut Endpoint) {
         let (agent, _) = endpoint.agent();
-        // The account was looked at before the phone started.
-        self.id = agent.add_account(self.account.clone()).ok();
+        for seat in &mut self.seats {
+            // The accounts were looked at before the phone started.
+            seat.id = agent.add_account(seat.account.clone()).ok();
+        }
         agent.set_capabilities(Some(self.capabilities.clone()));
     }
 
     fn on_event(&mut self, now: Time, endpoint: &mut Endpoint, event: endpoint::Event) {
         match event {
             endpoint::Event::Request(server) => {
-                let account = self.id;
+                let account = endpoint
+                    .request(server)
+                    .and_then(|packet| self.called(&packet));
                 let (agent, tx) = endpoint.agent();
                 agent.accept_request(now, tx, server, account);
             }
@@ -318,41 +307,48 @@ impl Owner for Line {
 
     fn on_command(&mut self, now: Time, endpoint: &mut Endpoint, command: Command) {
         match command {
-            Command::Register { expires } => self.register(now, endpoint, expires),
-            Command::Unregister => self.register(now, endpoint, 0),
+            Command::Register { account, expires } => {
+                self.register(now, endpoint, account, expires);
+            }
             Command::Call {
                 number,
+                account,
                 target,
                 negotiation,
-            } => {
-                self.call(now, endpoint, number, &target, negotiation);
-            }
+            } => self.call(now, endpoint, (number, account), &target, negotiation),
+            Command::PickUp {
+                number,
+                account,
+                target,
+                negotiation,
+            } => self.pick_up(now, endpoint, (number, account), &target, negotiation),
             Command::Answer {
                 number,
                 negotiation,
-            } => {
-                self.answer(now, endpoint, number, negotiation);
-            }
-            Command::Ring { number } => {
-                if let Some(id) = self.find(number) {
-                    let (agent, tx) = endpoint.agent();
-                    // A caller that gave up is told of by the end of its call.
-                    let _ = agent.ring(now, tx, id, StatusCode(180), None);
+            } => self.answer(now, endpoint, number, negotiation),
+            Command::Options { account, target } => self.options(now, endpoint, account, target),
+            Command::Message {
+                account,
+                target,
+                content_type,
+                body,
+            } => self.message(now, endpoint, account, target, (&content_type, &body)),
+            Command::Subscribe {
+                account,
+                target,
+                package,
+            } => self.subscribe(now, endpoint, account, (package, target)),
+            Command::AcceptTransfer {
+                number,
+                new,
+                account,
+                negotiation,
+            } => self.accept_transfer(now, endpoint, number, (new, account), negotiation),
+            Command::Within(number, within) => {
+                if let Some(id) = self.ids.get(&number).copied() {
+                    self.within(now, endpoint, id, within);
                 }
             }
-            Command::Reject { number, status } => {
-                if let Some(id) = self.find(number) {
-                    self.refuse(now, endpoint, id, status, None);
-                }
-            }
-            Command::HangUp { number } => {
-                if let Some(id) = self.find(number) {
-                    let (agent, tx) = endpoint.agent();
-                    let _ = agent.hang_up(now, tx, id);
-                }
-            }
-            Command::Hold { number, held } => self.hold(now, endpoint, number, held),
-            Command::Options { target } => self.options(now, endpoint, &target),
             Command::KeepContact => self.keep_contact = true,
         }
     }
@@ -362,12 +358,36 @@ impl Owner for Line {
             let (agent, tx) = endpoint.agent();
             let _ = agent.hang_up(now, tx, id);
         }
-        if self.registered && !self.keep_contact && !self.unregistering {
-            self.register(now, endpoint, 0);
-        }
+        self.leave(now, endpoint);
     }
 
     fn is_idle(&self, _: &Endpoint) -> bool {
-        self.calls.is_empty() && !self.unregistering
+        self.calls.is_empty() && self.seats.iter().all(Seat::is_idle)
+    }
+}
+
+impl Line {
+    fn within(&mut self, now: Time, endpoint: &mut Endpoint, id: CallId, within: Within) {
+        let (agent, tx) = endpoint.agent();
+        match within {
+            // A caller that gave up is told of by the end of its call.
+            Within::Ring => drop(agent.ring(now, tx, id, StatusCode(180), None)),
+            Within::Reject { status } => self.refuse(now, endpoint, id, status, None),
+            Within::HangUp => drop(agent.hang_up(now, tx, id)),
+            Within::Hold { held } => self.hold(now, endpoint, id, held),
+            Within::Codecs { codecs } => self.codecs(now, endpoint, id, &codecs),
+            Within::Divert { target, why } => self.divert(now, endpoint, id, target, why),
+            Within::Transfer { target } => self.transfer(now, endpoint, id, target),
+            Within::TransferTo { other } => self.transfer_to(now, endpoint, id, other),
+            Within::RefuseTransfer { status } => self.refuse_transfer(now, endpoint, id, status),
+            Within::Join { joined } => self.join(now, endpoint, id, joined),
+            Within::Press { keys } => self.press(now, endpoint, id, &keys),
+            Within::Info { content_type, body } => {
+                self.info(now, endpoint, id, (&content_type, &body));
+            }
+            Within::Message { content_type, body } => {
+                self.message_in(now, endpoint, id, (&content_type, &body));
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The phone as its owner sees it.
 
+mod commands;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
@@ -8,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use media::codec::CodecKind;
-use net::{NetConfig, NetError, Network, PortPair, RtpPorts, Tap};
+use net::{NetConfig, NetError, Network, Tap};
 use sip::auth::Secret;
 use sip::endpoint::{Config, Endpoint};
 use sip::flow::Transport;
@@ -16,17 +18,18 @@ use sip::ua;
 
 use crate::address::{Name, Server};
 use crate::call_media::{CallMedia, Order};
-use crate::event::{CallNumber, EventSink};
-use crate::line::{Command, Line, Numbers};
+use crate::event::{AccountNumber, CallNumber, EventSink};
+use crate::gather::StunServer;
+use crate::line::{Command, Line, Numbers, Parts, Waiting};
 use crate::negotiation::{Negotiation, capabilities};
+use crate::opening::Opening;
+use crate::secure::Srtp;
 use crate::sound::Sound;
 
 /// Ports tried before giving up on one that is free for datagrams and streams alike.
 const PORTS_TRIED: usize = 32;
 /// How long the system may take to look up our server when choosing our own address.
 const LOOK_UP: Duration = Duration::from_secs(3);
-/// Media ports, below those that the system gives out by itself.
-const MEDIA_PORTS: std::ops::RangeInclusive<u16> = 16_384..=32_767;
 /// How often a connection to the server is kept open (RFC 5626 §3.5.1).
 const KEEP_ALIVE: Duration = Duration::from_secs(90);
 
@@ -37,20 +40,34 @@ pub struct Settings {
     pub account: Name,
     /// The name that callees see.
     pub display_name: Option<String>,
+    /// The user name for Digest, where it is not that of the account.
+    pub auth_user: Option<String>,
     /// What answers the server's challenges.
     pub password: Option<String>,
+    /// What answers them where there is no password.
+    pub hashes: Option<Secret>,
     /// The server that all requests go through; without one, the account's domain by RFC 3263.
     pub server: Option<Server>,
     /// Whether requests go straight to whom they are for, with no server of the account in between.
     pub direct: Option<String>,
+    /// The session interval to ask for, in seconds (RFC 4028); what the user agent finds right when `None`.
+    pub session_expires: Option<u32>,
     /// The local port for SIP, UDP and TCP; any free one when `None`.
     pub port: Option<u16>,
     /// Codecs in the order of preference.
     pub codecs: Vec<CodecKind>,
+    /// Whether sound is encrypted.
+    pub srtp: Srtp,
+    /// Whether calls look for a way through address translators (ICE, RFC 8445), where the other side does too.
+    pub ice: bool,
+    /// Who tells us the public addresses of our media ports (STUN, RFC 8489).
+    pub stun: Option<StunServer>,
     /// What User-Agent and Server say.
     pub product: String,
     /// Receives a copy of every SIP message.
     pub tap: Option<Arc<dyn Tap>>,
+    /// Calls at once; one above that finds the phone busy.
+    pub max_calls: usize,
 }
 
 impl Settings {
@@ -59,13 +76,20 @@ impl Settings {
         Settings {
             account,
             display_name: None,
+            auth_user: None,
             password: None,
+            hashes: None,
             server: None,
             direct: None,
+            session_expires: None,
             port: None,
             codecs: CodecKind::ALL.to_vec(),
+            srtp: Srtp::Off,
+            ice: false,
+            stun: None,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
+            max_calls: 64,
         }
     }
 
@@ -89,7 +113,10 @@ impl Settings {
     fn account(&self) -> ua::Account {
         let mut account = ua::Account::new(&self.account.uri());
         account.display_name.clone_from(&self.display_name);
-        account.secret = self.password.clone().map(Secret::Password);
+        account.username.clone_from(&self.auth_user);
+        account.session_expires = self.session_expires.or(account.session_expires);
+        let password = self.password.clone().map(Secret::Password);
+        account.secret = password.or_else(|| self.hashes.clone());
         account.proxy = self.proxy();
         account.user_agent.clone_from(&self.product);
         account
@@ -101,6 +128,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("account", &self.account)
             .field("password", &self.password.as_ref().map(|_| ".."))
+            .field("hashes", &self.hashes)
             .field("server", &self.server)
             .field("direct", &self.direct)
             .field("port", &self.port)
@@ -115,8 +143,10 @@ pub struct Phone {
     network: Option<Network<Line>>,
     media: CallMedia,
     numbers: Numbers,
+    waiting: Waiting,
     address: SocketAddr,
-    codecs: Vec<CodecKind>,
+    accounts: Vec<(AccountNumber, Name)>,
+    openings: Vec<Opening>,
 }
 
 impl Phone {
@@ -125,143 +155,71 @@ impl Phone {
     /// # Errors
     /// [`PhoneError`].
     pub fn start(settings: Settings, events: EventSink) -> Result<Phone, PhoneError> {
-        let account = settings.account();
-        // What cannot be an account is said now, not on the network's thread.
-        ua::UserAgent::new(String::new())
-            .add_account(account.clone())
-            .map_err(|misuse| PhoneError::Account(misuse.to_string()))?;
-        let address = own_address(
-            settings.nearest(),
-            settings.server.as_ref().and_then(|s| s.port),
-        )?;
-        let media = CallMedia::start(events.clone()).map_err(PhoneError::System)?;
-        let numbers = Numbers::default();
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            let port = match settings.port {
-                Some(port) => port,
-                None => free_port(address).map_err(PhoneError::System)?,
-            };
-            let local = SocketAddr::new(address, port);
-            let line = Line::new(
-                account.clone(),
-                capabilities(address),
-                numbers.clone(),
-                media.orders(),
-                events.clone(),
-            );
-            let endpoint = Endpoint::new(
-                Config {
-                    shard: 0,
-                    seed: random()?,
-                    product: settings.product.clone(),
-                },
-                sip::time::Time::ZERO,
-            );
-            match Network::start(net_config(local, &settings), vec![(endpoint, line)]) {
-                Ok(network) => {
-                    return Ok(Phone {
-                        network: Some(network),
-                        media,
-                        numbers,
-                        address: local,
-                        codecs: settings.codecs,
-                    });
-                }
-                // Somebody else took the port between our look and our bind.
-                Err(NetError::Listen { .. }) if settings.port.is_none() && tried < PORTS_TRIED => {}
-                Err(error) => return Err(PhoneError::Network(error)),
+        Phone::start_all(vec![settings], events)
+    }
+
+    /// Starts a phone of several accounts. Port, product, tap and the bound on calls are those of the first; the first is
+    /// also the one that speaks where a command names none.
+    ///
+    /// # Errors
+    /// [`PhoneError`].
+    pub fn start_all(settings: Vec<Settings>, events: EventSink) -> Result<Phone, PhoneError> {
+        let Some(first) = settings.first().cloned() else {
+            return Err(PhoneError::Account("there is none".to_owned()));
+        };
+        let accounts: Vec<ua::Account> = settings.iter().map(Settings::account).collect();
+        let mut trial = ua::UserAgent::new(String::new());
+        for account in &accounts {
+            // What cannot be an account is said now, not on the network's thread.
+            trial
+                .add_account(account.clone())
+                .map_err(|misuse| PhoneError::Account(misuse.to_string()))?;
+        }
+        let mut openings = Vec::new();
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for settings in &settings {
+            let port = settings.server.as_ref().and_then(|s| s.port);
+            let address = own_address(settings.nearest(), port)?;
+            openings.push(Opening::new(settings, address, events.clone(), look_up)?);
+            if !addresses.contains(&address) {
+                addresses.push(address);
             }
         }
+        let media = CallMedia::start(events.clone()).map_err(PhoneError::System)?;
+        let (numbers, waiting) = (Numbers::default(), Waiting::default());
+        let line = |address| {
+            Line::new(Parts {
+                accounts: accounts.clone(),
+                capabilities: capabilities(address),
+                max_calls: first.max_calls,
+                numbers: numbers.clone(),
+                waiting: waiting.clone(),
+                orders: media.orders(),
+                events: events.clone(),
+            })
+        };
+        let (network, address) = listen(&addresses, &first, line)?;
+        let accounts = (0..).map(AccountNumber);
+        let names = settings.into_iter().map(|s| s.account);
+        Ok(Phone {
+            network: Some(network),
+            media,
+            numbers,
+            waiting,
+            address,
+            accounts: accounts.zip(names).collect(),
+            openings,
+        })
+    }
+
+    /// The accounts, in the order in which they were given.
+    pub fn accounts(&self) -> &[(AccountNumber, Name)] {
+        &self.accounts
     }
 
     /// Where the phone receives SIP, over UDP and TCP.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Registers for so many seconds and keeps the registration fresh.
-    pub fn register(&self, expires: u32) {
-        self.post(Command::Register { expires });
-    }
-
-    /// Takes our contact from the registrar.
-    pub fn unregister(&self) {
-        self.post(Command::Unregister);
-    }
-
-    /// Leaves our contact with the registrar when the phone ends.
-    pub fn keep_contact(&self) {
-        self.post(Command::KeepContact);
-    }
-
-    /// Calls a SIP URI. How it goes is told by events.
-    ///
-    /// # Errors
-    /// [`CallError`] when there is no port for the sound.
-    pub fn call(&self, target: &str, sound: Sound) -> Result<CallNumber, CallError> {
-        let number = self.numbers.next();
-        let negotiation = self.open(number, sound)?;
-        let posted = self.post(Command::Call {
-            number,
-            target: target.to_owned(),
-            negotiation,
-        });
-        if posted {
-            Ok(number)
-        } else {
-            Err(CallError::Ended)
-        }
-    }
-
-    /// Tells a caller that it rings here.
-    pub fn ring(&self, call: CallNumber) {
-        self.post(Command::Ring { number: call });
-    }
-
-    /// Answers a call.
-    ///
-    /// # Errors
-    /// [`CallError`] when there is no port for the sound; the call still waits for an answer.
-    pub fn answer(&self, call: CallNumber, sound: Sound) -> Result<(), CallError> {
-        let negotiation = self.open(call, sound)?;
-        self.post(Command::Answer {
-            number: call,
-            negotiation,
-        });
-        Ok(())
-    }
-
-    /// Refuses a call with a status from 300 to 699: 486 busy, 603 declined.
-    pub fn reject(&self, call: CallNumber, status: u16) {
-        self.post(Command::Reject {
-            number: call,
-            status,
-        });
-    }
-
-    /// Ends a call, whatever it takes: CANCEL, a refusal, or BYE.
-    pub fn hang_up(&self, call: CallNumber) {
-        self.post(Command::HangUp { number: call });
-    }
-
-    /// Puts the peer on hold, or takes it off; [`crate::Event::MediaChanged`] comes when it has agreed.
-    pub fn hold(&self, call: CallNumber, held: bool) {
-        self.post(Command::Hold { number: call, held });
-    }
-
-    /// Presses keys: `0`–`9`, `*`, `#`, `A`–`D`, and commas for pauses of a second.
-    pub fn press(&self, call: CallNumber, keys: &str) {
-        let keys = keys.to_owned();
-        let _ = self.media.orders().give(Order::Press { call, keys });
-    }
-
-    /// Asks a SIP URI what it can do; [`Event::Answered`] or [`Event::RequestFailed`] comes.
-    pub fn options(&self, target: &str) {
-        self.post(Command::Options {
-            target: target.to_owned(),
-        });
     }
 
     /// Hangs up and unregisters, waits for the answers but not longer than `grace`, and ends. All events have been told when
@@ -280,21 +238,28 @@ impl Phone {
     }
 
     /// Finds ports for the sound of a call and hands them to the sound thread.
-    fn open(&self, call: CallNumber, sound: Sound) -> Result<Box<Negotiation>, CallError> {
-        let ports: PortPair = RtpPorts::new(MEDIA_PORTS)
-            .allocate(self.address.ip())
-            .map_err(CallError::Ports)?;
-        let local = SocketAddr::new(self.address.ip(), ports.port);
-        let seed = random().map_err(|_| CallError::Ended)?;
-        let seed = u64::from_le_bytes(seed);
-        let open = Order::Open {
-            call,
-            ports,
-            sound: Box::new(sound),
-        };
-        let given = self.media.orders().give(open);
+    fn open(
+        &self,
+        call: CallNumber,
+        (account, address): (AccountNumber, Option<IpAddr>),
+        calling: bool,
+        sound: Sound,
+    ) -> Result<Box<Negotiation>, CallError> {
+        let place = usize::try_from(account.0).unwrap_or(usize::MAX);
+        let opening = self.openings.get(place).ok_or(CallError::Ended)?;
+        let (order, negotiation) = opening.open(call, address, calling, sound)?;
+        let given = self.media.orders().give(order);
         given.map_err(|_| CallError::Ended)?;
-        Ok(Box::new(Negotiation::new(local, &self.codecs, seed)))
+        Ok(negotiation)
+    }
+
+    /// The command was taken, or the ports opened for it are closed.
+    fn post_call(&self, call: CallNumber, command: Command) -> Result<CallNumber, CallError> {
+        if self.post(command) {
+            return Ok(call);
+        }
+        let _ = self.media.orders().give(Order::Abandon { call });
+        Err(CallError::Ended)
     }
 
     fn post(&self, command: Command) -> bool {
@@ -317,6 +282,10 @@ pub enum PhoneError {
     Account(String),
     /// The network cannot be used.
     Network(NetError),
+    /// There is no certificate to encrypt with.
+    Certificate(String),
+    /// The STUN server of this name has no address that can be reached from here.
+    Stun(String),
     /// The system refused something.
     System(io::Error),
 }
@@ -326,6 +295,13 @@ impl fmt::Display for PhoneError {
         match self {
             PhoneError::Account(why) => write!(f, "the account cannot be used: {why}"),
             PhoneError::Network(error) => error.fmt(f),
+            PhoneError::Certificate(why) => write!(f, "no certificate can be made: {why}"),
+            PhoneError::Stun(host) => {
+                write!(
+                    f,
+                    "the STUN server {host} has no address that can be reached from here"
+                )
+            }
             PhoneError::System(error) => write!(f, "the system refuses: {error}"),
         }
     }
@@ -353,12 +329,50 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-fn net_config(local: SocketAddr, settings: &Settings) -> NetConfig {
+/// Binds one port on all the addresses; yields the first of them with it.
+fn listen(
+    addresses: &[IpAddr],
+    settings: &Settings,
+    line: impl Fn(IpAddr) -> Line,
+) -> Result<(Network<Line>, SocketAddr), PhoneError> {
+    let first = addresses.first().copied();
+    let first = first.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let port = match settings.port {
+            Some(port) => port,
+            None => free_port(first).map_err(PhoneError::System)?,
+        };
+        let endpoint = Endpoint::new(
+            Config {
+                shard: 0,
+                shards: 1,
+                seed: random()?,
+                product: settings.product.clone(),
+            },
+            sip::time::Time::ZERO,
+        );
+        let config = net_config(addresses, port, settings);
+        match Network::start(config, vec![(endpoint, line(first))]) {
+            Ok(network) => return Ok((network, SocketAddr::new(first, port))),
+            // Somebody else took the port between our look and our bind.
+            Err(NetError::Listen { .. }) if settings.port.is_none() && tried < PORTS_TRIED => {}
+            Err(error) => return Err(PhoneError::Network(error)),
+        }
+    }
+}
+
+fn net_config(addresses: &[IpAddr], port: u16, settings: &Settings) -> NetConfig {
+    let listeners = addresses.iter().flat_map(|address| {
+        let local = SocketAddr::new(*address, port);
+        [(Transport::Udp, local), (Transport::Tcp, local)]
+    });
     NetConfig {
         workers: 1,
         keep_alive: Some(KEEP_ALIVE),
         tap: settings.tap.clone(),
-        ..NetConfig::new(vec![(Transport::Udp, local), (Transport::Tcp, local)])
+        ..NetConfig::new(listeners.collect())
     }
 }
 

@@ -49,6 +49,14 @@ impl Source {
         Ok(Source::File(Box::new(Player::open(path)?)))
     }
 
+    /// Whether a file has been played to its end.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Source::File(player) => player.ended && player.ready.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Fills a frame; `heard` is what the other side said in its time.
     ///
     /// # Errors
@@ -241,7 +249,8 @@ impl fmt::Debug for Recorder {
 pub struct SoundError(String);
 
 impl SoundError {
-    fn new(text: String) -> SoundError {
+    /// What is wrong, for a person.
+    pub fn new(text: String) -> SoundError {
         SoundError(text)
     }
 }

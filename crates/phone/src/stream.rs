@@ -1,19 +1,25 @@
 //! The sound of one call: two sockets, a session, a source and a recorder.
 
 use std::collections::VecDeque;
-use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use media::Time;
+use media::mix::{Mixer, limited};
 use media::rtcp::NtpTime;
 use media::session::{Config, MediaEvent, MediaSession, Statistics};
 use mio::net::UdpSocket;
+use net::{Batch, FEW};
 
-use crate::event::{CallNumber, Event, EventSink};
+use crate::event::{CallNumber, Event, EventSink, Quality};
+use crate::level::Level;
+use crate::passage::{News, Passage, Terms};
 use crate::sound::{Recorder, Sound, SoundError, Source};
 
-/// Datagrams read from one socket before the others have their turn.
-const TURN: usize = 64;
+/// Batches of datagrams read from one socket before the others have their turn.
+const TURN: usize = 8;
+/// How often a call that is watched tells how it sounds.
+const WATCHED_EVERY: Duration = Duration::from_secs(1);
 /// How long a key is pressed, in milliseconds.
 const PRESSED_MS: u32 = 100;
 /// What a comma among keys means.
@@ -29,8 +35,20 @@ pub(crate) struct Stream {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     session: Option<MediaSession>,
+    passage: Passage,
     source: Source,
+    /// What is played in place of the source.
+    playing: Option<Source>,
     recorder: Option<Recorder>,
+    /// Our side is silenced.
+    muted: bool,
+    /// We hold the peer: it hears silence, and the source waits.
+    held: bool,
+    /// Part of the conference.
+    joined: bool,
+    /// When the next report about the sound is due.
+    watched: Option<Time>,
+    levels: (Level, Level),
     /// The call stands: the source plays and keys are pressed.
     talking: bool,
     keys: VecDeque<char>,
@@ -39,6 +57,8 @@ pub(crate) struct Stream {
     datagram: Vec<u8>,
     heard: Vec<i16>,
     said: Vec<i16>,
+    /// What the other members of the conference say.
+    others: Vec<i16>,
 }
 
 impl Stream {
@@ -46,6 +66,7 @@ impl Stream {
         call: CallNumber,
         rtp: UdpSocket,
         rtcp: UdpSocket,
+        passage: Passage,
         sound: Sound,
         events: EventSink,
     ) -> Stream {
@@ -57,8 +78,15 @@ impl Stream {
             rtp,
             rtcp,
             session: None,
+            passage,
             source: sound.source,
+            playing: None,
             recorder: sound.recorder,
+            muted: false,
+            held: false,
+            joined: false,
+            watched: None,
+            levels: Default::default(),
             talking: false,
             keys: sound.keys.chars().take(KEYS).collect(),
             keys_not_before: Time::MAX,
@@ -66,6 +94,7 @@ impl Stream {
             datagram: Vec::new(),
             heard: Vec::new(),
             said: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -73,12 +102,31 @@ impl Stream {
         [&mut self.rtp, &mut self.rtcp]
     }
 
-    /// Begins the stream, or goes on with what a later offer and answer settled.
-    pub(crate) fn configure(&mut self, config: Config, now: Time) {
+    /// Begins the stream, or goes on with what a later offer and answer settled. A new stream's first frame is due at
+    /// `start`.
+    pub(crate) fn configure(
+        &mut self,
+        (mut config, terms): (Config, Terms),
+        held: bool,
+        now: Time,
+        start: Time,
+    ) {
+        self.held = held;
+        if let Some(keys) = self.passage.keys(&terms) {
+            config.protection = keys;
+        }
         match &mut self.session {
             Some(session) => session.reconfigure(config, now),
-            None => self.session = Some(MediaSession::new(config, now)),
+            None => self.session = Some(MediaSession::new(config, start)),
         }
+        let news = self.passage.agree(now, terms);
+        self.spread(news);
+        self.travel(now);
+    }
+
+    /// Whether frames are due from time to time.
+    pub(crate) fn is_running(&self) -> bool {
+        self.session.is_some()
     }
 
     /// The call is answered.
@@ -89,61 +137,109 @@ impl Stream {
         }
     }
 
+    pub(crate) fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
+    /// Tells once a second how it sounds, or no longer.
+    pub(crate) fn watch(&mut self, watched: bool, now: Time) {
+        self.watched = watched.then(|| now + WATCHED_EVERY);
+        self.levels = Default::default();
+    }
+
+    /// The rate of its frames, as a member of the conference.
+    pub(crate) fn rate(&self) -> Option<u32> {
+        self.session.as_ref().map(MediaSession::sample_rate)
+    }
+
+    /// Whether it is part of the conference.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.joined
+    }
+
+    /// Joins the conference, or leaves it.
+    pub(crate) fn join(&mut self, joined: bool) {
+        if std::mem::replace(&mut self.joined, joined) != joined {
+            let call = self.call;
+            (self.events)(Event::Conference { call, joined });
+        }
+    }
+
+    /// Records from now on, or no longer.
+    pub(crate) fn record(&mut self, recorder: Option<(PathBuf, Recorder)>) {
+        let (file, recorder) = recorder.unzip();
+        let before = std::mem::replace(&mut self.recorder, recorder);
+        if before.is_none() && file.is_none() {
+            return;
+        }
+        if let Some(Err(error)) = before.map(Recorder::finish) {
+            self.trouble(&error);
+        }
+        let call = self.call;
+        (self.events)(Event::Recording { call, file });
+    }
+
+    /// Plays a file in place of the source, or no longer.
+    pub(crate) fn play(&mut self, source: Option<(PathBuf, Source)>) {
+        let (file, source) = source.unzip();
+        if self.playing.is_none() && source.is_none() {
+            return;
+        }
+        self.playing = source;
+        let call = self.call;
+        (self.events)(Event::Playing { call, file });
+    }
+
     /// Keys to press after those that wait.
     pub(crate) fn press(&mut self, keys: &str) {
         let room = KEYS.saturating_sub(self.keys.len());
         self.keys.extend(keys.chars().take(room));
     }
 
-    /// Reads what has arrived; says whether more waits.
-    pub(crate) fn receive(&mut self, now: Time, buffer: &mut [u8]) -> bool {
-        let mut more = false;
-        for (socket, is_rtp) in [(&self.rtp, true), (&self.rtcp, false)] {
-            let mut turns = 0;
-            loop {
-                if turns == TURN {
-                    more = true;
-                    break;
-                }
-                turns += 1;
-                let (length, from) = match socket.recv_from(buffer) {
-                    Ok(received) => received,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // An ICMP error about something sent earlier, or an interruption.
-                    Err(_) => continue,
-                };
-                let bytes = buffer.get(..length).unwrap_or_default();
-                // What comes before the description says what it is, nobody waits for.
-                let Some(session) = &mut self.session else {
+    /// Reads what has arrived at one of the sockets; says whether more waits.
+    pub(crate) fn receive(&mut self, is_rtp: bool, now: Time, batch: &mut Batch) -> bool {
+        let socket = if is_rtp { &self.rtp } else { &self.rtcp };
+        let mut more = true;
+        for _ in 0..TURN {
+            let received = match batch.receive(socket, FEW) {
+                Ok(received) => received,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
+                // An ICMP error about something sent earlier, or an interruption.
+                Err(_) => continue,
+            };
+            let component = if is_rtp { 1 } else { 2 };
+            for (bytes, from) in (0..received).filter_map(|n| batch.datagram(n)) {
+                if self.passage.handle(now, component, from, bytes) {
                     continue;
-                };
-                if is_rtp {
-                    session.handle_rtp(now, from, bytes);
-                } else {
-                    session.handle_rtcp(now, from, bytes);
+                }
+                // What comes before the description says what it is, nobody waits for.
+                match &mut self.session {
+                    Some(session) if is_rtp => session.handle_rtp(now, from, bytes),
+                    Some(session) => session.handle_rtcp(now, from, bytes),
+                    None => {}
                 }
             }
+            if received < FEW {
+                more = false;
+                break;
+            }
         }
+        self.travel(now);
         self.tell();
         more
     }
 
-    /// When [`Stream::run`] has something to do.
+    /// When [`Stream::hear`] or [`Stream::report`] has something to do.
     pub(crate) fn due(&self) -> Option<Time> {
         let session = self.session.as_ref()?;
-        Some(session.next_frame_due().min(session.next_rtcp_due()))
+        let sound = session.next_frame_due().min(session.next_rtcp_due());
+        let passage = self.passage.due(session);
+        Some(passage.map_or(sound, |due| due.min(sound)))
     }
 
-    /// Does what is due: frames and reports.
-    pub(crate) fn run(&mut self, now: Time) {
-        while self
-            .session
-            .as_ref()
-            .is_some_and(|s| s.next_frame_due() <= now)
-        {
-            self.press_next(now);
-            self.frame(now);
-        }
+    /// Lets ICE and DTLS do what is due, and sends the report that is due, if one is.
+    pub(crate) fn report(&mut self, now: Time) {
+        self.travel(now);
         let Some(session) = &mut self.session else {
             return;
         };
@@ -152,7 +248,71 @@ impl Stream {
         {
             self.send_report();
         }
+        if self.watched.is_some_and(|at| at <= now) {
+            self.watched = Some(now + WATCHED_EVERY);
+            self.tell_quality();
+        }
         self.tell();
+    }
+
+    /// Lets ICE and DTLS do what is due.
+    fn travel(&mut self, now: Time) {
+        let (rtp, rtcp) = (&self.rtp, &self.rtcp);
+        let send = |component: u8, to, bytes: &[u8]| {
+            let socket = if component == 1 { rtp } else { rtcp };
+            // What the system cannot take now is lost on the way, and sent again.
+            let _ = socket.send_to(bytes, to);
+        };
+        let news = match &mut self.session {
+            Some(session) => self.passage.run(now, session, send),
+            None => {
+                self.passage.answer_early(send);
+                Vec::new()
+            }
+        };
+        self.spread(news);
+    }
+
+    fn spread(&self, news: impl IntoIterator<Item = News>) {
+        let call = self.call;
+        for news in news {
+            (self.events)(match news {
+                News::Found { remote, kind } => Event::PathFound {
+                    call,
+                    remote,
+                    kind: kind.name(),
+                },
+                News::NoWay => Event::Notice {
+                    call,
+                    message: "ICE found no way: sound goes where the description says".to_owned(),
+                },
+                News::Closed => Event::SoundTrouble {
+                    call,
+                    message: "the other side does not answer any more: no sound is sent".to_owned(),
+                    file: false,
+                },
+                News::Secured(suite) => Event::Secured { call, suite },
+                News::Insecure(message) => Event::SoundTrouble {
+                    call,
+                    message: format!("no sound: {message}"),
+                    file: false,
+                },
+            });
+        }
+    }
+
+    fn tell_quality(&mut self) {
+        let Some(session) = &self.session else {
+            return;
+        };
+        let quality = Quality {
+            heard: self.levels.0.take(),
+            said: self.levels.1.take(),
+            statistics: session.statistics(),
+        };
+        let call = self.call;
+        let quality = Box::new(quality);
+        (self.events)(Event::Quality { call, quality });
     }
 
     /// Says goodbye to the peer and yields the numbers.
@@ -169,21 +329,63 @@ impl Stream {
         self.session.as_ref().map(MediaSession::statistics)
     }
 
-    /// One frame each way.
-    fn frame(&mut self, now: Time) {
+    /// Hears a frame, if one is due: the first half of it. [`Stream::say`] is the second.
+    pub(crate) fn hear(&mut self, now: Time, mixer: &mut Mixer) -> bool {
+        let due = |s: &MediaSession| s.next_frame_due() <= now;
+        if !self.session.as_ref().is_some_and(due) {
+            return false;
+        }
+        self.press_next(now);
         let Some(session) = &mut self.session else {
-            return;
+            return false;
         };
         let (length, rate) = (session.frame_samples(), session.sample_rate());
         self.heard.resize(length, 0);
         session.pull_frame(now, &mut self.heard);
+        if self.watched.is_some() {
+            self.levels.0.add(&self.heard);
+        }
+        if self.joined {
+            mixer.push(self.call.0, &self.heard);
+        }
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.write(&self.heard, rate)
+        {
+            self.recorder = None;
+            self.trouble(&error);
+        }
+        true
+    }
+
+    /// Says a frame.
+    pub(crate) fn say(&mut self, now: Time, mixer: &mut Mixer) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let (length, rate) = (session.frame_samples(), session.sample_rate());
         self.said.resize(length, 0);
         let mut trouble = None;
-        if self.talking {
+        if self.talking && self.playing.is_none() && !self.held {
             trouble = self.source.fill(rate, &self.heard, &mut self.said).err();
         } else {
             self.source.listen(rate, &self.heard);
+            match self.playing.as_mut().filter(|_| self.talking) {
+                Some(playing) => trouble = playing.fill(rate, &self.heard, &mut self.said).err(),
+                None => self.said.fill(0),
+            }
+        }
+        if self.muted {
             self.said.fill(0);
+        }
+        if self.joined {
+            self.others.resize(length, 0);
+            mixer.pull(self.call.0, &mut self.others);
+            for (sample, other) in self.said.iter_mut().zip(&self.others) {
+                *sample = limited(i32::from(*sample) + i32::from(*other));
+            }
+        }
+        if self.watched.is_some() {
+            self.levels.1.add(&self.said);
         }
         if session.send_frame(now, &self.said, &mut self.datagram)
             && let Some(to) = session.destination()
@@ -191,14 +393,11 @@ impl Stream {
             // A frame that the system cannot take now is a frame lost on the way.
             let _ = self.rtp.send_to(&self.datagram, to);
         }
-        if let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.write(&self.heard, rate)
-        {
-            self.recorder = None;
-            trouble = Some(error);
-        }
         if let Some(error) = trouble {
             self.trouble(&error);
+        }
+        if self.playing.as_ref().is_some_and(Source::is_over) {
+            self.play(None);
         }
     }
 
@@ -245,6 +444,7 @@ impl Stream {
                     call,
                     digit,
                     duration,
+                    by_info: false,
                 },
                 MediaEvent::Stalled { heard_before } => Event::Silent { call, heard_before },
                 MediaEvent::Resumed => Event::Heard { call },

@@ -103,7 +103,9 @@ fn registers_and_takes_itself_away_at_the_end() {
     let alice = alice(server, "s3cret");
     alice.phone.register(300);
     let (expires, contact) = alice.wait("registration", |event| match event {
-        Event::Registered { expires, contact } => Some((*expires, contact.clone())),
+        Event::Registered {
+            expires, contact, ..
+        } => Some((*expires, contact.clone())),
         Event::RegistrationFailed { cause, .. } => panic!("{cause}"),
         _ => None,
     });
@@ -120,7 +122,7 @@ fn registers_and_takes_itself_away_at_the_end() {
     let gone = alice
         .events
         .try_iter()
-        .any(|event| matches!(event, Event::Unregistered));
+        .any(|event| matches!(event, Event::Unregistered { .. }));
     assert!(gone, "the end of the registration was told");
 }
 
@@ -153,7 +155,7 @@ fn a_contact_can_be_left_behind_and_removed_later() {
     });
     second.phone.unregister();
     second.wait("end of the registration", |event| {
-        matches!(event, Event::Unregistered).then_some(())
+        matches!(event, Event::Unregistered { .. }).then_some(())
     });
     let (_, removed, expires) = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(
@@ -169,7 +171,9 @@ fn a_wrong_password_is_told_and_not_tried_for_ever() {
     let alice = alice(server, "wrong");
     alice.phone.register(300);
     let (cause, retry_in) = alice.wait("failure", |event| match event {
-        Event::RegistrationFailed { cause, retry_in } => Some((cause.clone(), *retry_in)),
+        Event::RegistrationFailed {
+            cause, retry_in, ..
+        } => Some((cause.clone(), *retry_in)),
         Event::Registered { .. } => panic!("registered with a wrong password"),
         _ => None,
     });

@@ -28,6 +28,8 @@ pub struct RemoteIce {
     pub candidates: Vec<Candidate>,
     /// Whether no more candidates will come (RFC 8840).
     pub complete: bool,
+    /// Whether the peer only answers checks (`a=ice-lite`).
+    pub lite: bool,
 }
 
 /// One `a=candidate` (RFC 8839 §5.1).
@@ -152,6 +154,9 @@ fn read(session: &Session, media: &Media) -> Option<RemoteIce> {
         pwd: pwd.to_owned(),
         candidates,
         complete,
+        lite: attribute::all(&session.attributes, "ice-lite")
+            .next()
+            .is_some(),
     })
 }
 

@@ -60,6 +60,8 @@ pub struct SdesKey {
     pub suite: CryptoSuite,
     /// Key and salt, [`CryptoSuite::key_length`] octets.
     pub key: Vec<u8>,
+    /// Master key identifier that stands in every packet; mostly empty, at most [`MAX_MKI`] octets.
+    pub mki: Vec<u8>,
 }
 
 /// Agreed protection of a stream.
@@ -127,6 +129,9 @@ const HASHES: [(&str, usize); 5] = [
     ("sha-512", 64),
 ];
 
+/// Longest master key identifier that we take, in octets (RFC 4568 §6.1 allows 128).
+pub const MAX_MKI: usize = 4;
+
 /// More crypto lines than this are not read.
 const MAX_CRYPTO: usize = 32;
 
@@ -178,14 +183,27 @@ fn read_crypto(value: &str) -> Result<CryptoLine, SecurityError> {
         .and_then(base64::decode)
         .filter(|k| k.len() == suite.key_length())
         .ok_or(malformed)?;
-    // A key identifier would stand in every packet, and all session parameters but a window hint change the packets too.
-    let plain = !parts.any(|part| part.contains(':'))
-        && words.all(|w| w.starts_with("WSH="))
-        && !keys.contains(';');
+    // All session parameters but a window hint change the packets; several keys would need identifiers to choose by.
+    let plain = words.all(|w| w.starts_with("WSH=")) && !keys.contains(';');
+    // A lifetime has no colon. Phones make calls, which end long before a key is used up.
+    let mki = match parts.find(|part| part.contains(':')) {
+        None => Some(Vec::new()),
+        Some(part) => read_mki(part),
+    };
     Ok(CryptoLine {
         tag,
-        key: plain.then_some(SdesKey { suite, key }),
+        key: mki.filter(|_| plain).map(|mki| SdesKey { suite, key, mki }),
     })
+}
+
+/// `number:octets`.
+fn read_mki(text: &str) -> Option<Vec<u8>> {
+    let (number, length) = text.split_once(':')?;
+    let (number, length): (u32, usize) = (number.parse().ok()?, length.parse().ok()?);
+    let octets = number.to_be_bytes();
+    let skipped = octets.len().checked_sub(length)?;
+    let fits = length > 0 && octets.iter().take(skipped).all(|octet| *octet == 0);
+    fits.then(|| octets.iter().skip(skipped).copied().collect())
 }
 
 fn crypto_lines(media: &Media) -> Result<Vec<CryptoLine>, SecurityError> {
@@ -479,8 +497,15 @@ mod tests {
             usable(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20 WSH=64")),
             Ok(true)
         );
+        let with_mki = read_crypto(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20|258:4"));
+        let mki = with_mki.unwrap().key.map(|key| key.mki);
+        assert_eq!(mki, Some(vec![0, 0, 1, 2]));
+        for bad in ["1:0", "256:1", "1:5", "x:1", "1:"] {
+            let line = format!("1 AES_CM_128_HMAC_SHA1_80 {key}|{bad}");
+            assert_eq!(usable(&line), Ok(false), "{bad}");
+        }
         assert_eq!(
-            usable(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20|1:4")),
+            usable(&format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20;{key}|1:1")),
             Ok(false)
         );
         assert_eq!(
@@ -503,6 +528,7 @@ mod tests {
         let key = SdesKey {
             suite: CryptoSuite::AesGcm128,
             key: vec![77; 28],
+            mki: Vec::new(),
         };
         assert!(!format!("{key:?}").contains("77"));
     }

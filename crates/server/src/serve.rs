@@ -27,6 +27,8 @@ const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 /// Calls of the server's own services at once.
 const MAX_SERVICE_CALLS: usize = 2_000;
+/// The setting that holds the key of [`route_key`].
+const ROUTE_KEY: &str = "route_key";
 
 /// A server that runs until it is stopped.
 pub struct Server {
@@ -70,15 +72,14 @@ impl Server {
             let (aor, binding) = from_store(binding);
             location.restore(aor, binding);
         })?;
-        let secret = random()?;
+        let secret: [u8; 32] = random()?;
         let (low, high) = config.media_ports;
-        let services =
-            Services::start(RtpPorts::new(low..=high), MAX_SERVICE_CALLS).map_err(|source| {
-                ServeError::System {
-                    what: "start the media thread",
-                    source,
-                }
-            })?;
+        let services = Services::start(RtpPorts::new(low..=high), MAX_SERVICE_CALLS)
+            .map_err(|source| ServeError::System {
+                what: "start the media thread",
+                source,
+            })?
+            .advertised(config.advertised_host.as_deref());
         let shared = Arc::new(Shared {
             domains: Domains::new(&config.domains, own_addresses(&config))
                 .advertised(config.advertised_host.as_deref()),
@@ -157,14 +158,18 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
+    let key = route_key(&shared.store)?;
     let mut shards = Vec::new();
-    for shard in 0..workers.min(256) {
+    let count = workers.min(256);
+    for shard in 0..count {
         let settings = sip::endpoint::Config {
             shard: shard as u8,
+            shards: count as u16,
             seed: random()?,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let mut endpoint = Endpoint::new(settings, Time::ZERO);
+        endpoint.mark_routes(&key);
         for domain in shared.domains.names() {
             endpoint.add_domain(domain);
         }
@@ -174,6 +179,17 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
     settings.advertised_host.clone_from(&config.advertised_host);
     settings.workers = workers;
     Ok(Network::start(settings, shards)?)
+}
+
+/// The key that marks our Record-Routes. It is kept, so that calls go on after a restart.
+fn route_key(store: &Store) -> Result<[u8; 16], ServeError> {
+    let kept = store.setting(ROUTE_KEY)?;
+    if let Some(key) = kept.and_then(|text| u128::from_str_radix(&text, 16).ok()) {
+        return Ok(key.to_be_bytes());
+    }
+    let key = random()?;
+    store.set_setting(ROUTE_KEY, &format!("{:032x}", u128::from_be_bytes(key)))?;
+    Ok(key)
 }
 
 /// The addresses that mean this host in a URI.
@@ -270,8 +286,8 @@ fn raise_file_limit() {
     }
 }
 
-fn random() -> Result<[u8; 32], ServeError> {
-    let mut bytes = [0u8; 32];
+fn random<const N: usize>() -> Result<[u8; N], ServeError> {
+    let mut bytes = [0u8; N];
     getrandom::fill(&mut bytes).map_err(|error| ServeError::System {
         what: "get random numbers",
         source: std::io::Error::other(error.to_string()),

@@ -169,6 +169,7 @@ impl Road {
     fn new() -> Road {
         let config = Config {
             shard: 1,
+            shards: 1,
             seed: [7; 32],
             product: String::from("bench"),
         };

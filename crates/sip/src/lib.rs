@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod endpoint;
+pub mod event;
 pub mod flow;
 pub mod header;
 pub mod locate;
@@ -11,6 +12,7 @@ pub mod random;
 pub mod registrar;
 pub mod resolve;
 pub mod respond;
+pub mod shard;
 pub mod slab;
 pub mod time;
 pub mod timers;

@@ -20,7 +20,13 @@ fn whatever_happens_everything_ends() {
         total.transmitted += tally.transmitted;
         total.asked += tally.asked;
         total.established += tally.established;
+        total.transferred += tally.transferred;
+        total.notified += tally.notified;
+        total.acknowledged += tally.acknowledged;
+        total.changed += tally.changed;
     }
     println!("{total:?}");
     assert!(total.asked > 4000 && total.established > 50, "{total:?}");
+    assert!(total.acknowledged > 2 && total.changed > 5, "{total:?}");
+    assert!(total.transferred > 10 && total.notified > 10, "{total:?}");
 }

@@ -28,6 +28,7 @@ enum Outcome {
 fn outcome(bytes: &[u8]) -> Outcome {
     let config = Config {
         shard: 0,
+        shards: 1,
         seed: [3; 32],
         product: String::new(),
     };

@@ -62,6 +62,35 @@ fn over_a_stream_the_answer_takes_the_connection() {
 }
 
 #[test]
+fn from_a_datagram_to_a_stream_a_response_gets_its_length() {
+    for (code, body) in [(180, &b""[..]), (200, b""), (200, b"v=0\r\n"), (486, b"")] {
+        let mut scene = Scene::new(1, policy::fork(&[(ONE, 1000)], false));
+        let request =
+            Scene::request("INVITE", "1").set("Via", "SIP/2.0/TCP 10.0.0.77;branch=z9hG4bK1");
+        let flow = Flow {
+            transport: Transport::Tcp,
+            local: "10.0.0.1:5060".parse().unwrap(),
+            remote: "10.0.0.2:5060".parse().unwrap(),
+            connection: ConnectionId::ANY,
+        };
+        scene.world.send(scene.alice, flow, request.to_bytes());
+        scene.world.run_to(0);
+        let got = scene.one(0);
+        let mut reply = got.message().reply(code, "b").without("Content-Length");
+        if !body.is_empty() {
+            reply = reply
+                .with_body("application/sdp", body)
+                .without("Content-Length");
+        }
+        assert!(reply.all("Content-Length").is_empty());
+        scene.phone_sends(0, &got, &reply);
+        let response = scene.alice_got().pop().unwrap();
+        assert_eq!(response.code(), code);
+        assert_eq!(response.header("Content-Length"), body.len().to_string());
+    }
+}
+
+#[test]
 fn behind_a_nat_rport_finds_the_way_back() {
     let mut scene = Scene::new(1, policy::fork(&[(ONE, 1000)], false));
     scene.world.nat("10.0.0.1", "192.0.2.50");

@@ -46,6 +46,7 @@ fn user_agent(bytes: &[u8], transport: Transport) -> String {
 fn element() -> Endpoint {
     let config = Config {
         shard: 0,
+        shards: 1,
         seed: [3; 32],
         product: String::new(),
     };

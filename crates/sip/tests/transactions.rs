@@ -505,22 +505,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("glare-other", "transactions_agent"),
     ("second-invite-before-first-answered", "transactions_agent"),
     ("reinvite-while-own-pending", "transactions_agent"),
-    (
-        "reliable-provisional-no-prack",
-        "nowhere: 100rel is not offered",
-    ),
-    (
-        "session-timer-90",
-        "nowhere: session timers are not offered",
-    ),
-    (
-        "session-timer-1800",
-        "nowhere: session timers are not offered",
-    ),
-    (
-        "session-timer-too-small",
-        "nowhere: session timers are not offered",
-    ),
+    ("reliable-provisional-no-prack", "transactions_agent"),
+    ("session-timer-90", "transactions_agent"),
+    ("session-timer-1800", "transactions_agent"),
+    ("session-timer-too-small", "transactions_agent"),
     ("keepalive-crlf", "the connections of net"),
     ("keepalive-udp", "nowhere: outbound is not offered"),
 ];

@@ -45,6 +45,16 @@ impl Pair {
         self.world.run_until(now);
     }
 
+    fn peer_sends_over(&mut self, transport: &str, message: &Message) {
+        let via = message.header("Via");
+        let via = via.replace("UDP", &transport.to_uppercase());
+        let message = message.clone().set("Via", &via);
+        let now = self.world.now();
+        self.world
+            .send_from(self.peer, &format!("{transport}:{THERE}"), HERE, &message);
+        self.world.run_until(now);
+    }
+
     fn answers(&mut self, request: &Arrival, code: u16, tag: &str) {
         let reply = request
             .message()
@@ -417,4 +427,93 @@ fn an_ack_that_never_comes_after_a_refusal_is_no_concern_of_the_call() {
         .unwrap();
     assert_eq!(ended(&pair.phone.told()), [(0, Cause::ByUs)]);
     pair.ends_clean();
+}
+
+#[test]
+fn a_reliable_response_without_prack_doubles_its_gaps_and_ends_the_call() {
+    for transport in ["udp", "tcp"] {
+        let mut pair = Pair::new(transport);
+        let invite = invite("1", "", 1)
+            .with("Supported", "100rel")
+            .with("Require", "100rel");
+        pair.peer_sends_over(transport, &invite);
+        let call = incoming(&pair.phone.told());
+        let ring = |pair: &mut Pair, code: u16, body: Option<&[u8]>| {
+            pair.phone
+                .with(&mut pair.world, |agent, now, layer| {
+                    agent.ring(now, layer, call, StatusCode(code), body)
+                })
+                .unwrap();
+        };
+        ring(&mut pair, 183, Some(b"v=0\r\n"));
+        // Neither the next one nor the answer leaves before the PRACK.
+        ring(&mut pair, 180, None);
+        pair.world.run_to(100);
+        pair.accept(call);
+        pair.world.run_to(40_000);
+        let of = |pair: &Pair, code: u16| pair.sent(|m| !m.is_request() && m.code() == code);
+        assert_eq!(
+            of(&pair, 183),
+            [0, 500, 1500, 3500, 7500, 15_500, 31_500],
+            "{transport}"
+        );
+        assert_eq!((of(&pair, 180), of(&pair, 200)), (vec![], vec![]));
+        assert_eq!(of(&pair, 504)[0], 32_000);
+        assert_eq!(ended(&pair.phone.told()), [(32_000, Cause::NoPrack)]);
+        pair.ends_clean();
+    }
+}
+
+/// A call that the phone made and the peer answered with these headers of RFC 4028.
+fn timed(headers: &[(&str, &str)]) -> Pair {
+    let mut pair = Pair::new("udp");
+    pair.phone
+        .call(&mut pair.world, &format!("sip:bob@{THERE}"), b"v=0\r\n");
+    let request = pair.to(0).remove(0);
+    let mut reply = request
+        .message()
+        .reply(200, "b")
+        .with("Contact", &format!("<sip:bob@{THERE}>"));
+    for (name, value) in headers {
+        reply = reply.with(name, value);
+    }
+    pair.world.send(pair.peer, request.flow, reply.to_bytes());
+    pair.world.run_until(sip::time::Time::ZERO);
+    pair.phone.told();
+    pair
+}
+
+#[test]
+fn sessions_are_refreshed_at_half_time_and_ended_before_they_run_out() {
+    for (seconds, half, end) in [(90, 45_000, 60_000), (1800, 900_000, 1_768_000)] {
+        let ours = format!("{seconds};refresher=uac");
+        for (allow, method) in [("INVITE, UPDATE", "UPDATE"), ("INVITE", "INVITE")] {
+            let mut pair = timed(&[
+                ("Require", "timer"),
+                ("Session-Expires", &ours),
+                ("Allow", allow),
+            ]);
+            pair.world.run_to(half + 100);
+            let refreshes: Vec<u64> = pair.requests(method);
+            assert_eq!(refreshes.last(), Some(&half), "{method}");
+        }
+        let theirs = format!("{seconds};refresher=uas");
+        let mut pair = timed(&[("Require", "timer"), ("Session-Expires", &theirs)]);
+        pair.world.run_to(end + 100);
+        assert_eq!(pair.requests("BYE"), [end]);
+        assert_eq!(pair.requests("INVITE"), [0]);
+    }
+}
+
+#[test]
+fn a_session_interval_that_is_too_small_is_422() {
+    let mut pair = Pair::new("udp");
+    let small = invite("1", "", 1)
+        .with("Supported", "timer")
+        .with("Session-Expires", "60");
+    pair.peer_sends(&small);
+    let refusal = pair.to(0).pop().unwrap().message();
+    assert_eq!(refusal.code(), 422);
+    assert!(refusal.header("Min-SE").parse::<u32>().unwrap() >= 90);
+    assert!(pair.phone.told().is_empty());
 }

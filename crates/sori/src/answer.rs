@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use phone::{CallNumber, Event, Sound, Source};
 
-use crate::arguments::{Line, Voice, parse_seconds};
+use crate::arguments::{Line, Passage, Voice, parse_seconds};
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
+use crate::provision::{EXPIRES, SetUp};
 use crate::report::json_events;
 
 /// Calls answered at once where nothing is recorded.
@@ -35,6 +36,8 @@ pub struct Args {
     line: Line,
     #[command(flatten)]
     voice: Voice,
+    #[command(flatten)]
+    passage: Passage,
     /// Send back what is heard
     #[arg(long, conflicts_with = "play")]
     echo: bool,
@@ -50,15 +53,14 @@ pub struct Args {
     /// Answer at most so many calls at a time [default: 1 with --record, else 32]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     at_once: Option<u32>,
-    /// Ask the registrar for so many seconds; refreshed in time
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
-    expires: u32,
+    /// Ask the registrar for so many seconds; refreshed in time [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    expires: Option<u32>,
 }
 
 /// Answers calls until told to stop.
 pub fn run(args: Args) -> ExitCode {
-    let account = args.line.account.to_string();
-    let mut console = Console::new("answer", &account, args.line.output.json);
+    let mut console = Console::new("answer", args.line.output.json);
     match serve(&args, &mut console) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => console.failure(&failure).into(),
@@ -70,13 +72,18 @@ fn serve(args: &Args, console: &mut Console) -> Result<(), Failure> {
     if let Some(path) = &args.voice.play {
         Source::file(path).map_err(|error| Failure::new(Exit::Sound, error.to_string(), ""))?;
     }
-    let mut settings = args.line.settings()?;
-    settings.codecs.clone_from(&args.voice.codec);
-    let has_password = settings.password.is_some();
-    let desk = Desk::open(settings)?;
-    desk.phone.register(args.expires);
+    let mut set_up = SetUp::of(&args.line, console)?;
+    if let Some(codecs) = &args.voice.codec {
+        set_up.settings.codecs.clone_from(codecs);
+    }
+    args.passage.apply(&mut set_up.settings);
+    let (whom, has_password) = (set_up.whom(), set_up.has_password());
+    let expires = args.expires.or(set_up.expires()).unwrap_or(EXPIRES);
+    let desk = Desk::open(set_up.settings)?;
+    desk.phone.register(expires);
     let mut post = Post {
         args,
+        whom,
         has_password,
         registered: false,
         calls: BTreeMap::new(),
@@ -117,6 +124,8 @@ fn serve(args: &Args, console: &mut Console) -> Result<(), Failure> {
 /// What becomes of calls.
 struct Post<'a> {
     args: &'a Args,
+    /// The account and its server.
+    whom: String,
     has_password: bool,
     registered: bool,
     calls: BTreeMap<CallNumber, Stage>,
@@ -139,11 +148,10 @@ impl Post<'_> {
             Event::RegistrationFailed { cause, .. } if !self.registered => {
                 // There is nothing to take back.
                 desk.phone.keep_contact();
-                let whom = format!("{} at {}", self.args.line.account, self.args.line.server());
                 return Some(Err(Failure::of(
                     cause,
                     "cannot register",
-                    &whom,
+                    &self.whom,
                     self.has_password,
                 )));
             }

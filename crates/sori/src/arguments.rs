@@ -6,17 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source};
+use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source, Srtp, StunServer};
 
 use crate::exit::{Exit, Failure};
-use crate::{password, trace};
+use crate::trace;
 
 /// Whose phone it is and how it reaches its server.
 #[derive(Debug, Args)]
 pub struct Line {
     /// Whose phone it is
-    #[arg(long, short, value_name = "USER@DOMAIN", value_parser = Name::from_str)]
-    pub account: Name,
+    #[arg(long, short, value_name = "USER@DOMAIN", value_parser = Name::from_str, required_unless_present = "provision")]
+    pub account: Option<Name>,
+    /// Take the settings from an XML document at this http: or https: address; options on the command line go before them
+    // Not parsed here: what is wrong with a URL is said without showing a token in it.
+    #[arg(long, value_name = "URL")]
+    pub provision: Option<String>,
     /// The server that all requests go through [default: found by the domain's DNS records]
     #[arg(long, value_name = "udp|tcp:HOST:PORT", value_parser = Server::from_str)]
     pub proxy: Option<Server>,
@@ -50,34 +54,34 @@ pub struct Voice {
     /// Record the other side to this WAV file
     #[arg(long, value_name = "FILE.wav")]
     pub record: Option<PathBuf>,
-    /// Codecs in the order of preference
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_codec, default_value = "pcmu,pcma")]
-    pub codec: Vec<CodecKind>,
+    /// Codecs in the order of preference [default: pcmu,pcma]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_codec)]
+    pub codec: Option<Vec<CodecKind>>,
 }
 
-impl Line {
-    /// The settings of the phone, with its password.
-    ///
-    /// # Errors
-    /// A wrong password file, or no way to ask.
-    pub fn settings(&self) -> Result<Settings, Failure> {
-        let password =
-            password::of_account(&self.account.to_string(), self.password_file.as_deref())
-                .map_err(|message| Failure::new(Exit::Usage, message, ""))?;
-        Ok(Settings {
-            password,
-            server: self.proxy.clone(),
-            port: self.port,
-            tap: self.output.tap(),
-            ..Settings::new(self.account.clone())
-        })
-    }
+/// How sound travels.
+#[derive(Debug, Args)]
+pub struct Passage {
+    /// Encrypt the sound: off, optional (where the other side can), required, or dtls (keys from a handshake) [default: off]
+    #[arg(long, value_name = "HOW", value_parser = Srtp::from_str)]
+    pub srtp: Option<Srtp>,
+    /// Look for a way through address translators (ICE), where the other side does too
+    #[arg(long)]
+    pub ice: bool,
+    /// Learn the public address of the sound from this STUN server [default port: 3478]
+    #[arg(long, value_name = "HOST:PORT", value_parser = StunServer::from_str)]
+    pub stun: Option<StunServer>,
+}
 
-    /// The server as a person knows it.
-    pub fn server(&self) -> String {
-        match &self.proxy {
-            Some(proxy) => proxy.to_string(),
-            None => self.account.domain.clone(),
+impl Passage {
+    /// Writes it into the settings of a phone; what is not said stays as it is there.
+    pub fn apply(&self, settings: &mut Settings) {
+        if let Some(srtp) = self.srtp {
+            settings.srtp = srtp;
+        }
+        settings.ice |= self.ice;
+        if self.stun.is_some() {
+            settings.stun.clone_from(&self.stun);
         }
     }
 }
@@ -156,6 +160,14 @@ pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Seconds, whole or not, or none at all.
+pub fn parse_pause(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        _ => parse_seconds(text),
+    }
+}
+
 /// Telephone keys and commas.
 pub fn parse_keys(text: &str) -> Result<String, String> {
     let keys: String = text.chars().map(|c| c.to_ascii_uppercase()).collect();
@@ -193,6 +205,8 @@ mod tests {
         for bad in ["", "x", "0", "-1", "inf", "NaN", "1e99"] {
             assert!(parse_seconds(bad).is_err(), "{bad}");
         }
+        assert_eq!(parse_pause("0"), Ok(Duration::ZERO));
+        assert!(parse_pause("-1").is_err());
         assert_eq!(parse_keys("12,*#d"), Ok("12,*#D".to_owned()));
         assert!(parse_keys("1x").unwrap_err().contains("'X'"));
         assert!(parse_keys(&"1".repeat(256)).is_err());

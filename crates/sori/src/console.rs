@@ -3,45 +3,76 @@
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
-use phone::{Agreed, Event, Statistics};
+use phone::provision::{Fetched, Origin};
+use phone::{Agreed, Event, Security, Statistics};
 
 use crate::exit::{Exit, Failure};
+use crate::json::Object;
 use crate::report;
 
 /// Where things are told.
 pub struct Console {
     command: &'static str,
-    account: String,
+    accounts: Vec<String>,
     json: bool,
     /// Standard error is a terminal, on which a line can be written over.
     live: bool,
     /// Such a line stands there now.
     open: bool,
+    /// What leaves with the next flush.
+    waiting: String,
 }
+
+/// What waits no longer for others to leave with, in octets.
+const LONG: usize = 32 * 1024;
 
 impl Console {
     /// A console of the command `sori COMMAND`.
-    pub fn new(command: &'static str, account: &str, json: bool) -> Console {
+    pub fn new(command: &'static str, json: bool) -> Console {
         Console {
             command,
-            account: account.to_owned(),
+            accounts: Vec::new(),
             json,
             live: !json && std::io::stderr().is_terminal(),
             open: false,
+            waiting: String::new(),
         }
+    }
+
+    /// Whose phone it is that is told of; the next account where it has several.
+    pub fn is_for(&mut self, account: &str) {
+        self.accounts.push(account.to_owned());
+    }
+
+    /// Settings have been taken from a document.
+    pub fn provisioned(&mut self, url: &str, fetched: &Fetched) {
+        if self.json {
+            print(&report::provisioned(url, fetched).line());
+        }
+        self.say(&match &fetched.origin {
+            Origin::Server | Origin::Unchanged => format!("settings from {url}"),
+            Origin::Cache { because } => {
+                format!("{because}\nusing settings of {}", report::day(fetched.date))
+            }
+        });
+        for warning in &fetched.warnings {
+            self.say(&format!("settings: {warning}"));
+        }
+    }
+
+    /// The call is over and the program stays a while, so that it can be read why.
+    pub fn closing(&mut self, pause: Duration, why: Option<&str>) {
+        if self.json {
+            let object = report::named("closing").decimal("after_s", pause.as_secs_f64());
+            print(&object.line());
+        }
+        let why = why.map(|why| format!("{why}; ")).unwrap_or_default();
+        self.say(&format!("{why}closing in {} s", pause.as_secs_f64()));
     }
 
     /// Whether [`Console::talking`] shows anything.
     pub fn is_live(&self) -> bool {
         self.live
-    }
-
-    /// A call is being placed.
-    pub fn calling(&mut self, target: &str) {
-        if self.json {
-            print(&report::named("calling").text("target", target).line());
-        }
-        self.say(&format!("calling {target}"));
     }
 
     /// How long the call has stood.
@@ -52,10 +83,52 @@ impl Console {
         }
     }
 
+    /// An event as an object.
+    pub fn object(&self, event: &Event) -> Object {
+        report::event(event, &self.accounts)
+    }
+
+    /// An object for programs, a text for persons. It leaves with [`Console::flush`].
+    pub fn tell(&mut self, object: Object, text: &str) {
+        if self.json {
+            self.waiting.push_str(&object.line());
+        } else {
+            self.waiting.push_str(&harmless(text));
+            self.waiting.push('\n');
+        }
+        self.flush_if_long();
+    }
+
+    /// Tells an event with others: it leaves with [`Console::flush`].
+    pub fn event_later(&mut self, event: &Event) {
+        if self.json {
+            let line = self.object(event).line();
+            self.waiting.push_str(&line);
+        } else if let Some(text) = text(event) {
+            let call = event.call().map(|c| format!("#{c} ")).unwrap_or_default();
+            self.waiting.push_str(&harmless(&format!("{call}{text}\n")));
+        }
+        self.flush_if_long();
+    }
+
+    fn flush_if_long(&mut self) {
+        if self.waiting.len() > LONG {
+            self.flush();
+        }
+    }
+
+    /// Lets everything told so far leave.
+    pub fn flush(&mut self) {
+        if !self.waiting.is_empty() {
+            print(&self.waiting);
+            self.waiting.clear();
+        }
+    }
+
     /// Tells an event.
     pub fn event(&mut self, event: &Event) {
         if self.json {
-            print(&report::event(event, &self.account).line());
+            print(&report::event(event, &self.accounts).line());
         } else if let Some(text) = text(event)
             && !self.is_failure_of_command(event)
         {
@@ -114,7 +187,7 @@ fn print(text: &str) {
 }
 
 /// Text from the network without what a terminal would obey.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| {
             if c.is_control() && c != '\n' {
@@ -129,14 +202,18 @@ fn harmless(text: &str) -> String {
 /// An event for a person; `None` for what only programs want to know.
 fn text(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Registered { expires, contact } => {
+        Event::Registered {
+            expires, contact, ..
+        } => {
             format!("registered as {contact} for {expires} s")
         }
-        Event::RegistrationFailed { cause, retry_in } => {
+        Event::RegistrationFailed {
+            cause, retry_in, ..
+        } => {
             let again = retry_in.map(|d| format!("; trying again in {} s", d.as_secs()));
             format!("not registered: {cause}{}", again.unwrap_or_default())
         }
-        Event::Unregistered => "unregistered".to_owned(),
+        Event::Unregistered { .. } => "unregistered".to_owned(),
         Event::Incoming { from, .. } => format!("call from {from}"),
         Event::Progress { status: 180, .. } => "ringing".to_owned(),
         Event::Progress { status, reason, .. } => format!("{status} {reason}"),
@@ -152,6 +229,9 @@ fn text(event: &Event) -> Option<String> {
             (false, _) => "on hold".to_owned(),
             (true, false) => "the other side only listens".to_owned(),
         },
+        Event::PathFound { remote, kind, .. } => format!("sound goes to {remote} ({kind})"),
+        Event::Secured { suite, .. } => format!("encrypted with {suite}"),
+        Event::Notice { message, .. } => message.clone(),
         Event::Dtmf { digit, .. } => format!("key {digit}"),
         Event::Silent {
             heard_before: false,
@@ -178,14 +258,68 @@ fn text(event: &Event) -> Option<String> {
             talked: None,
             ..
         } => cause.to_string(),
-        Event::Answered { .. } | Event::RequestFailed { .. } => return None,
+        other => return of_services(other),
+    })
+}
+
+/// Hold, transfer and their like, for a person.
+fn of_services(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Calling { target, .. } => format!("calling {target}"),
+        Event::ChangeRefused { what, cause, .. } => format!("{what} was refused: {cause}"),
+        Event::TransferRequested { target, .. } => {
+            format!("the other side asks us to call {target}")
+        }
+        Event::Transferring { status, reason, .. } => format!("transfer: {status} {reason}"),
+        Event::Transferred { failure: None, .. } => "transferred".to_owned(),
+        Event::Transferred {
+            failure: Some(cause),
+            ..
+        } => format!("not transferred: {cause}"),
+        Event::Replaced { call, by } => format!("call {by} takes the place of call {call}"),
+        Event::Diverted { target, .. } => format!("sent on to {target}"),
+        Event::Redirected { target, .. } => format!("sent on by the other side to {target}"),
+        Event::Muted { muted: true } => "muted".to_owned(),
+        Event::Muted { muted: false } => "no longer muted".to_owned(),
+        Event::Recording { file, .. } => match file {
+            Some(file) => format!("recording to {}", file.display()),
+            None => "recording ended".to_owned(),
+        },
+        Event::Playing { file, .. } => match file {
+            Some(file) => format!("playing {}", file.display()),
+            None => "playing ended".to_owned(),
+        },
+        Event::Conference { call, joined } => {
+            let how = if *joined { "in" } else { "out of" };
+            format!("call {call} is {how} the conference")
+        }
+        Event::Info { content_type, .. } => format!("INFO with {content_type}"),
+        Event::MessagesWaiting { new, old, .. } => {
+            format!("voice mail: {new} new, {old} old")
+        }
+        Event::Notified {
+            package, target, ..
+        } => format!("news of {target} ({package})"),
+        Event::SubscriptionEnded {
+            package,
+            target,
+            reason,
+            ..
+        } => format!("no more news of {target} ({package}): {reason}"),
+        // Sound that changes says the same as hold; programs alone want the rest.
+        _ => return None,
     })
 }
 
 fn path(agreed: &Agreed) -> String {
+    let locked = if agreed.security == Security::None {
+        ""
+    } else {
+        "encrypted, "
+    };
     match agreed.remote {
-        Some(remote) => format!(" ({}, {} ⇄ {remote})", agreed.codec, agreed.local),
-        None => format!(" ({}, {})", agreed.codec, agreed.local),
+        Some(remote) => format!(" ({}, {locked}{} ⇄ {remote})", agreed.codec, agreed.local),
+        None => format!(" ({}, {locked}{})", agreed.codec, agreed.local),
     }
 }
 

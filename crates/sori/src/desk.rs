@@ -105,11 +105,15 @@ impl Desk {
     }
 }
 
-fn failure(error: &PhoneError) -> Failure {
+/// Why a phone cannot start, for a person.
+pub fn failure(error: &PhoneError) -> Failure {
     let exit = match error {
         PhoneError::Account(_) => Exit::Usage,
         PhoneError::Network(net::NetError::NoRoute { .. }) => Exit::Unreachable,
-        PhoneError::Network(_) | PhoneError::System(_) => Exit::Internal,
+        PhoneError::Stun(_) => Exit::Unreachable,
+        PhoneError::Network(_) | PhoneError::System(_) | PhoneError::Certificate(_) => {
+            Exit::Internal
+        }
     };
     // The network names the server's option for its addresses; the phone has another.
     let message = error.to_string().replace("--sip", "--port");

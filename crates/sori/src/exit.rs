@@ -16,6 +16,7 @@ Exit codes:
     4  unreachable: no answer in time, no such name, connection refused
     5  not authorised: the account or the password is wrong (401, 403, 407)
     6  sound: a file cannot be read or written, or no codec in common
+    8  settings: the document of --provision cannot be had, or is wrong
   130  interrupted before a call was established"
     };
 }
@@ -39,6 +40,8 @@ pub enum Exit {
     NotAuthorised = 5,
     /// Files or codecs.
     Sound = 6,
+    /// No settings.
+    Provision = 8,
     /// Ctrl-C before there was a call.
     Interrupted = 130,
 }
@@ -88,12 +91,19 @@ impl Failure {
                 "give the account's password: --password-file FILE, the variable SORI_PASSWORD, or a terminal to ask at",
             ),
             Cause::TimedOut | Cause::Unreachable { .. } => (Exit::Unreachable, None, UNREACHABLE),
-            Cause::NoAck => (
+            Cause::Expired => (
+                Exit::Unreachable,
+                None,
+                "the network between here and there was interrupted, or the other side stopped",
+            ),
+            Cause::NoAck | Cause::NoPrack => (
                 Exit::Unreachable,
                 None,
                 "our answer or its acknowledgement is lost on the way: check firewalls and address translation between here and there",
             ),
-            Cause::ByUs | Cause::Cancelled => (Exit::Interrupted, None, ""),
+            Cause::ByUs | Cause::Cancelled | Cause::AnsweredElsewhere => {
+                (Exit::Interrupted, None, "")
+            }
             Cause::ByPeer { .. } => (Exit::Refused, None, ""),
         };
         let contacts = match cause {
@@ -189,6 +199,7 @@ mod tests {
             Exit::Unreachable,
             Exit::NotAuthorised,
             Exit::Sound,
+            Exit::Provision,
             Exit::Interrupted,
         ] {
             let line = format!("\n{:>5}  ", exit as u8);

@@ -71,6 +71,11 @@ impl Object {
         self
     }
 
+    /// The value of the first member, where that is a text without anything escaped: the name of an event.
+    pub fn first_text(&self) -> &str {
+        self.0.split('"').nth(3).unwrap_or_default()
+    }
+
     /// The whole object on one line, with the line's end.
     pub fn line(mut self) -> String {
         self.0.push_str("}\n");

@@ -5,13 +5,20 @@ mod arguments;
 mod call;
 mod config;
 mod console;
+mod contacts;
 mod desk;
 mod exit;
+#[allow(dead_code, reason = "for `sori phone`")]
+mod handler;
+mod headless;
 mod json;
 mod options;
 mod password;
+mod phone;
+mod provision;
 mod register;
 mod report;
+mod screen;
 mod serve;
 mod signals;
 mod trace;
@@ -46,20 +53,24 @@ struct Cli {
 enum Command {
     Serve(serve::Args),
     User(user::Args),
+    Phone(phone::Args),
     Call(call::Args),
     Answer(answer::Args),
     Register(register::Args),
     Options(options::Args),
+    Contacts(contacts::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::User(args) => user::run(args),
+        Command::Phone(args) => phone::run(args),
         Command::Call(args) => call::run(args),
         Command::Answer(args) => answer::run(args),
         Command::Register(args) => register::run(args),
         Command::Options(args) => options::run(args),
+        Command::Contacts(args) => contacts::run(args),
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Args {
 
 /// Asks and shows the answer.
 pub fn run(args: Args) -> ExitCode {
-    let mut console = Console::new("options", "", args.output.json);
+    let mut console = Console::new("options", args.output.json);
     match ask(&args, &mut console) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => console.failure(&failure).into(),
@@ -87,7 +87,7 @@ fn ask(args: &Args, console: &mut Console) -> Result<(), Failure> {
                 show(console, &target, &event);
                 break verdict(&target, &event);
             }
-            Event::RequestFailed { cause } => {
+            Event::RequestFailed { cause, .. } => {
                 break Err(Failure::of(cause, "cannot ask", &target, false));
             }
             _ => {}

@@ -8,12 +8,16 @@ pub const VARIABLE: &str = "SORI_PASSWORD";
 /// The most that is read of a file or of standard input, in octets.
 const LONGEST: u64 = 4096;
 
-/// The password of an account that exists: from the file, else from [`VARIABLE`], else asked for where there is a terminal.
-/// `None` when there is none; a server that asks nobody is content with that.
+/// The password of an account that exists: from the file, else from [`VARIABLE`], else – when it `may_ask` – asked for where
+/// there is a terminal. `None` when there is none; a server that asks nobody is content with that.
 ///
 /// # Errors
 /// What is wrong, for a person.
-pub fn of_account(account: &str, file: Option<&Path>) -> Result<Option<String>, String> {
+pub fn of_account(
+    account: &str,
+    file: Option<&Path>,
+    may_ask: bool,
+) -> Result<Option<String>, String> {
     if let Some(path) = file {
         return from_file(path).map(Some);
     }
@@ -24,7 +28,7 @@ pub fn of_account(account: &str, file: Option<&Path>) -> Result<Option<String>, 
         }
         Err(std::env::VarError::NotPresent) => {}
     }
-    if !std::io::stdin().is_terminal() {
+    if !may_ask || !std::io::stdin().is_terminal() {
         return Ok(None);
     }
     let password = ask(&format!("Password of {account} (empty for none): "))?;

@@ -10,10 +10,14 @@ use crate::arguments::Line;
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::exit::{Exit, Failure, exit_codes};
+use crate::provision::SetUp;
 use crate::report::json_events;
 
 /// The ports from which `sori register` takes that of an account: above those that systems give out by themselves.
 const PORTS: std::ops::RangeInclusive<u16> = 61_000..=64_999;
+
+/// The seconds asked for when nothing else is said.
+const EXPIRES: u32 = 3600;
 
 /// Register once and leave the registration there, or remove it.
 ///
@@ -31,9 +35,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     line: Line,
-    /// Ask the registrar for so many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u32).range(1..))]
-    expires: u32,
+    /// Ask the registrar for so many seconds [default: 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    expires: Option<u32>,
     /// Remove what an earlier `sori register` left
     #[arg(long, conflicts_with = "expires")]
     remove: bool,
@@ -41,8 +45,7 @@ pub struct Args {
 
 /// Registers, or removes the registration.
 pub fn run(args: Args) -> ExitCode {
-    let account = args.line.account.to_string();
-    let mut console = Console::new("register", &account, args.line.output.json);
+    let mut console = Console::new("register", args.line.output.json);
     match register(&args, &mut console) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => console.failure(&failure).into(),
@@ -50,15 +53,17 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn register(args: &Args, console: &mut Console) -> Result<(), Failure> {
-    let mut settings = args.line.settings()?;
-    settings.port = settings.port.or_else(|| Some(port_of(&args.line.account)));
-    let has_password = settings.password.is_some();
-    let desk = Desk::open(settings)?;
+    let mut set_up = SetUp::of(&args.line, console)?;
+    let (whom, has_password) = (set_up.whom(), set_up.has_password());
+    let expires = args.expires.or(set_up.expires()).unwrap_or(EXPIRES);
+    let port = port_of(&set_up.settings.account);
+    set_up.settings.port.get_or_insert(port);
+    let desk = Desk::open(set_up.settings)?;
     desk.phone.keep_contact();
     if args.remove {
         desk.phone.unregister();
     } else {
-        desk.phone.register(args.expires);
+        desk.phone.register(expires);
     }
     let outcome = loop {
         let event = match desk.next(None) {
@@ -74,9 +79,8 @@ fn register(args: &Args, console: &mut Console) -> Result<(), Failure> {
         };
         console.event(&event);
         match event {
-            Event::Registered { .. } | Event::Unregistered => break Ok(()),
+            Event::Registered { .. } | Event::Unregistered { .. } => break Ok(()),
             Event::RegistrationFailed { cause, .. } => {
-                let whom = format!("{} at {}", args.line.account, args.line.server());
                 break Err(Failure::of(&cause, "cannot register", &whom, has_password));
             }
             _ => {}

@@ -1,11 +1,14 @@
 //! What happens as JSON objects: the names and members that scripts rely on.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use phone::{Agreed, Cause, Event, Statistics};
+use phone::control::Refusal;
+use phone::provision::{Fetched, Origin};
+use phone::{AccountNumber, Agreed, CallNumber, Cause, Event, Statistics};
 
 use crate::exit::Failure;
 use crate::json::Object;
+use crate::provision::{origin, since_epoch};
 
 /// The events of `--json`, for the help and the manual.
 macro_rules! json_events {
@@ -13,53 +16,93 @@ macro_rules! json_events {
         "\
 Events of --json, one object a line; each has \"event\" and \"time\" (RFC 3339, UTC), those of calls
 have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
+  provisioned          url, origin (server, unchanged, cache), date (when the server last had it),
+                       reason? (why the server's answer is not used), warnings
   registered           account, contact, expires_s
   registration_failed  account, reason, status?, retry_in_s? (absent: it is not tried again)
   unregistered         account
-  calling              target
-  incoming             from, from_uri, to, call_id
+  calling              call, account, target
+  incoming             from, from_uri, to, call_id, account?, replaces? (the call that this one takes
+                       the place of), referred_by?
   ringing              status (180), reason
   progress             status (181 to 199), reason
   early_media          sound before the answer: codec, sample_rate, ptime_ms, local_rtp,
-                       remote_rtp?, sends, receives, dtmf
+                       remote_rtp?, sends, receives, dtmf, security (none, sdes, dtls), suite?
   established          peer, call_id?, transport, and all of early_media
   media_changed        hold, resume or another address: all of early_media
-  dtmf                 digit, duration_ms
+  path                 ICE found the way of the sound: remote_rtp, kind (host, srflx, prflx, relay)
+  secured              the handshake of DTLS gave the keys: suite
+  notice               message: worth knowing about the way of the sound, nothing is wrong
+  hold                 by_us, by_peer: who holds whom now
+  change_refused       what (hold, resume, codecs), reason, status?: the call goes on as it was
+  transfer_requested   target, referred_by?, attended: the other side asks us to call somebody
+  transferring         status, reason: how a transfer that we asked for goes on
+  transferred          it is done
+  transfer_failed      reason, status?: it came to nothing, and the call goes on
+  replaced             by: a new call takes the place of this one
+  diverted             target: a call that came in was sent elsewhere
+  redirected           target: our call was sent elsewhere, and follows
+  conference           joined: the call is in the conference, or out of it
+  recording, playing   file? (absent at the end)
+  muted                muted
+  quality              once a second, for the terminal: heard_db, said_db, and the numbers of ended
+  info                 content_type, text: INFO came
+  dtmf                 digit, duration_ms, by (rfc4733, info)
   silence              heard_before: no sound has come for five seconds
   sound                sound comes again
   trouble              message: something about the sound; the call goes on
-  failed               of options: reason
-  message              from, content_type, text
+  sent                 method (MESSAGE, INFO), target, call?, status, reason: the answer to ours
+  failed               method, target, call?, reason, status?: there was none
+  message              from, content_type, text, account?, call?
+  messages_waiting     account, waiting, new, old: voice mail
+  notified             account, package, target, content_type, text: news of a subscription
+  subscription_ended   account, package, target, reason
   answered             of options: status, reason, allow, accept, supported, product?,
                        round_trip_ms
   ended                cause, reason, status?, call_id?, duration_s, packets_sent,
                        packets_received, packets_lost, packets_late, jitter_ms, round_trip_ms?,
                        remote_packets_lost?, remote_jitter_ms?
+  closing              after_s: the call is over, and the program will be
   error                why the exit code is not 0: exit_code, status?, message, advice
+                       why a command was not carried out: command, message, advice
 cause is one of hung_up_here, hung_up_there, cancelled, refused, unauthorized, timed_out,
 unreachable, no_ack."
     };
 }
 pub(crate) use json_events;
 
-/// An event of the phone of `account`.
-pub fn event(event: &Event, account: &str) -> Object {
+/// An event of a phone of these accounts.
+pub fn event(event: &Event, accounts: &[String]) -> Object {
     match event {
-        Event::Registered { expires, contact } => named("registered")
-            .text("account", account)
+        Event::Registered {
+            account,
+            expires,
+            contact,
+        } => named("registered")
+            .text_if("account", name(accounts, Some(*account)))
             .text("contact", contact)
             .number("expires_s", u64::from(*expires)),
-        Event::RegistrationFailed { cause, retry_in } => named("registration_failed")
-            .text("account", account)
+        Event::RegistrationFailed {
+            account,
+            cause,
+            retry_in,
+        } => named("registration_failed")
+            .text_if("account", name(accounts, Some(*account)))
             .text("reason", &cause.to_string())
             .number_if("status", status(cause))
             .number_if("retry_in_s", retry_in.map(|d| d.as_secs())),
-        Event::Unregistered => named("unregistered").text("account", account),
+        Event::Unregistered { account } => {
+            named("unregistered").text_if("account", name(accounts, Some(*account)))
+        }
         Event::Message {
+            account,
+            call,
             from,
             content_type,
             body,
         } => named("message")
+            .number_if("call", call.map(CallNumber::as_u64))
+            .text_if("account", name(accounts, *account))
             .text("from", from)
             .text("content_type", content_type)
             .text("text", &String::from_utf8_lossy(body)),
@@ -79,9 +122,90 @@ pub fn event(event: &Event, account: &str) -> Object {
             .list("supported", supported)
             .text_if("product", product.as_deref())
             .decimal("round_trip_ms", ms(*round_trip)),
-        Event::RequestFailed { cause } => named("failed").text("reason", &cause.to_string()),
+        Event::Sent {
+            method,
+            target,
+            call,
+            status,
+            reason,
+        } => named("sent")
+            .text("method", method)
+            .text("target", target)
+            .number_if("call", call.map(CallNumber::as_u64))
+            .number("status", u64::from(*status))
+            .text("reason", reason),
+        Event::RequestFailed {
+            method,
+            target,
+            call,
+            cause,
+        } => named("failed")
+            .text("method", method)
+            .text("target", target)
+            .number_if("call", call.map(CallNumber::as_u64))
+            .text("reason", &cause.to_string())
+            .number_if("status", status(cause)),
+        Event::Muted { muted } => named("muted").flag("muted", *muted),
+        Event::MessagesWaiting { .. }
+        | Event::Notified { .. }
+        | Event::SubscriptionEnded { .. } => of_subscription(event, accounts),
+        Event::Calling {
+            call,
+            account,
+            target,
+        } => named("calling")
+            .number("call", call.as_u64())
+            .text_if("account", name(accounts, Some(*account)))
+            .text("target", target),
+        Event::Incoming { account, .. } => {
+            of_call(event).text_if("account", name(accounts, *account))
+        }
         other => of_call(other),
     }
+}
+
+/// What was subscribed to.
+fn of_subscription(event: &Event, accounts: &[String]) -> Object {
+    match event {
+        Event::MessagesWaiting {
+            account,
+            waiting,
+            new,
+            old,
+        } => named("messages_waiting")
+            .text_if("account", name(accounts, Some(*account)))
+            .flag("waiting", *waiting)
+            .number("new", u64::from(*new))
+            .number("old", u64::from(*old)),
+        Event::Notified {
+            account,
+            package,
+            target,
+            content_type,
+            body,
+        } => named("notified")
+            .text_if("account", name(accounts, Some(*account)))
+            .text("package", package)
+            .text("target", target)
+            .text("content_type", content_type)
+            .text("text", &String::from_utf8_lossy(body)),
+        Event::SubscriptionEnded {
+            account,
+            package,
+            target,
+            reason,
+        } => named("subscription_ended")
+            .text_if("account", name(accounts, Some(*account)))
+            .text("package", package)
+            .text("target", target)
+            .text("reason", reason),
+        _ => named("unknown"),
+    }
+}
+
+fn name(accounts: &[String], account: Option<AccountNumber>) -> Option<&str> {
+    let place = usize::try_from(account?.as_u32()).ok()?;
+    accounts.get(place).map(String::as_str)
 }
 
 /// Why a command fails.
@@ -91,6 +215,35 @@ pub fn failure(failure: &Failure) -> Object {
         .number_if("status", failure.status.map(u64::from))
         .text("message", &failure.message)
         .text("advice", &failure.advice)
+}
+
+/// Settings, and where they are from.
+pub fn provisioned(url: &str, fetched: &Fetched) -> Object {
+    let reason = match &fetched.origin {
+        Origin::Cache { because } => Some(because.to_string()),
+        Origin::Server | Origin::Unchanged => None,
+    };
+    named("provisioned")
+        .text("url", url)
+        .text("origin", origin(fetched))
+        .text("date", &rfc3339(since_epoch(fetched.date)))
+        .text_if("reason", reason.as_deref())
+        .list("warnings", &fetched.warnings)
+}
+
+/// `2026-11-21 07:31 UTC`.
+pub fn day(moment: SystemTime) -> String {
+    let text = rfc3339(since_epoch(moment));
+    let (day, time) = text.split_once('T').unwrap_or_default();
+    format!("{day} {} UTC", time.get(..5).unwrap_or_default())
+}
+
+/// Why a command of a script is not carried out.
+pub fn refusal(refusal: &Refusal) -> Object {
+    named("error")
+        .text("command", &refusal.command)
+        .text("message", &refusal.what)
+        .text("advice", &refusal.advice)
 }
 
 /// An object with what all of them have.
@@ -112,12 +265,17 @@ fn of_call(event: &Event) -> Object {
             from_uri,
             to_uri,
             call_id,
+            replaces,
+            referred_by,
+            ..
         } => named("incoming")
             .number("call", call.as_u64())
             .text("from", from)
             .text("from_uri", from_uri)
             .text("to", to_uri)
-            .text("call_id", call_id),
+            .text("call_id", call_id)
+            .number_if("replaces", replaces.map(CallNumber::as_u64))
+            .text_if("referred_by", referred_by.as_deref()),
         Event::Progress {
             call,
             status,
@@ -173,17 +331,29 @@ fn of_sound(event: &Event) -> Object {
         Event::MediaChanged { call, agreed } => {
             with_agreed(named("media_changed").number("call", call.as_u64()), agreed)
         }
+        Event::PathFound { call, remote, kind } => named("path")
+            .number("call", call.as_u64())
+            .text("remote_rtp", &remote.to_string())
+            .text("kind", kind),
+        Event::Secured { call, suite } => named("secured")
+            .number("call", call.as_u64())
+            .text("suite", suite),
+        Event::Notice { call, message } => named("notice")
+            .number("call", call.as_u64())
+            .text("message", message),
         Event::Dtmf {
             call,
             digit,
             duration,
+            by_info,
         } => named("dtmf")
             .number("call", call.as_u64())
             .text("digit", digit.encode_utf8(&mut [0; 4]))
             .number(
                 "duration_ms",
                 duration.as_millis().try_into().unwrap_or(u64::MAX),
-            ),
+            )
+            .text("by", if *by_info { "info" } else { "rfc4733" }),
         Event::Silent { call, heard_before } => named("silence")
             .number("call", call.as_u64())
             .flag("heard_before", *heard_before),
@@ -191,9 +361,64 @@ fn of_sound(event: &Event) -> Object {
         Event::SoundTrouble { call, message, .. } => named("trouble")
             .number("call", call.as_u64())
             .text("message", message),
+        other => of_services(other),
+    }
+}
+
+/// Hold, transfer and their like.
+fn of_services(event: &Event) -> Object {
+    let of = |name| named(name).number_if("call", event.call().map(CallNumber::as_u64));
+    match event {
+        Event::Held { by_us, by_peer, .. } => {
+            of("hold").flag("by_us", *by_us).flag("by_peer", *by_peer)
+        }
+        Event::ChangeRefused { what, cause, .. } => of("change_refused")
+            .text("what", what)
+            .text("reason", &cause.to_string())
+            .number_if("status", status(cause)),
+        Event::TransferRequested {
+            target,
+            referred_by,
+            attended,
+            ..
+        } => of("transfer_requested")
+            .text("target", target)
+            .text_if("referred_by", referred_by.as_deref())
+            .flag("attended", *attended),
+        Event::Transferring { status, reason, .. } => of("transferring")
+            .number("status", u64::from(*status))
+            .text("reason", reason),
+        Event::Transferred { failure: None, .. } => of("transferred"),
+        Event::Transferred {
+            failure: Some(cause),
+            ..
+        } => of("transfer_failed")
+            .text("reason", &cause.to_string())
+            .number_if("status", status(cause)),
+        Event::Replaced { by, .. } => of("replaced").number("by", by.as_u64()),
+        Event::Diverted { target, .. } => of("diverted").text("target", target),
+        Event::Redirected { target, .. } => of("redirected").text("target", target),
+        Event::Recording { file, .. } => of("recording").text_if("file", path(file).as_deref()),
+        Event::Playing { file, .. } => of("playing").text_if("file", path(file).as_deref()),
+        Event::Conference { joined, .. } => of("conference").flag("joined", *joined),
+        Event::Info {
+            content_type, body, ..
+        } => of("info")
+            .text("content_type", content_type)
+            .text("text", &String::from_utf8_lossy(body)),
+        Event::Quality { quality, .. } => with_statistics(
+            of("quality")
+                .decimal("heard_db", f64::from(quality.heard))
+                .decimal("said_db", f64::from(quality.said)),
+            quality.statistics,
+        ),
         // All others have been dealt with.
         _ => named("unknown"),
     }
+}
+
+fn path(file: &Option<std::path::PathBuf>) -> Option<String> {
+    file.as_ref().map(|file| file.display().to_string())
 }
 
 fn known(call_id: &str) -> Option<&str> {
@@ -213,6 +438,8 @@ fn with_agreed(object: Object, agreed: &Agreed) -> Object {
         .flag("sends", agreed.sends)
         .flag("receives", agreed.receives)
         .flag("dtmf", agreed.dtmf)
+        .text("security", agreed.security.name())
+        .text_if("suite", agreed.suite)
 }
 
 fn with_statistics(object: Object, statistics: Statistics) -> Object {
@@ -242,11 +469,14 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::ByUs => "hung_up_here",
         Cause::ByPeer { .. } => "hung_up_there",
         Cause::Cancelled => "cancelled",
+        Cause::AnsweredElsewhere => "answered_elsewhere",
         Cause::Refused { .. } => "refused",
         Cause::Unauthorized { .. } => "unauthorized",
         Cause::TimedOut => "timed_out",
         Cause::Unreachable { .. } => "unreachable",
         Cause::NoAck => "no_ack",
+        Cause::NoPrack => "no_prack",
+        Cause::Expired => "expired",
     }
 }
 
@@ -260,11 +490,7 @@ fn status(cause: &Cause) -> Option<u64> {
 }
 
 fn now() -> String {
-    rfc3339(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
+    rfc3339(since_epoch(SystemTime::now()))
 }
 
 /// `2026-11-21T07:31:09.123Z` for a time since 1970 (RFC 3339 §5.6).

@@ -1,4 +1,4 @@
-//! `--verbose`: every SIP message on standard error, without what proves passwords.
+//! `--verbose`: every SIP message on standard error, without what proves passwords and without keys.
 
 use std::io::Write as _;
 
@@ -27,8 +27,8 @@ impl Tap for Trace {
     }
 }
 
-/// The message with digest responses masked and control characters made harmless for the terminal.
-fn readable(bytes: &[u8]) -> String {
+/// The message with digest responses and keys masked and control characters made harmless for the terminal.
+pub fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut out = String::with_capacity(text.len());
     let mut secret = false;
@@ -40,10 +40,10 @@ fn readable(bytes: &[u8]) -> String {
             secret = !in_body && is_credentials(line);
         }
         in_body |= line.is_empty();
-        let line = if secret {
-            masked(line)
-        } else {
-            line.to_owned()
+        let line = match (secret, in_body) {
+            (true, _) => masked(line),
+            (false, true) => keyless(line),
+            (false, false) => line.to_owned(),
         };
         out.extend(line.chars().map(|c| {
             if c.is_control() && c != '\t' {
@@ -62,6 +62,28 @@ fn is_credentials(line: &str) -> bool {
     ["Authorization", "Proxy-Authorization"]
         .iter()
         .any(|n| name.eq_ignore_ascii_case(n))
+}
+
+/// A line of a session description without its keys: those of SRTP (RFC 4568) and the password of ICE (RFC 8839). Only the
+/// suite, the lifetime and what else cannot open anything is left.
+fn keyless(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    let lower = line.to_ascii_lowercase();
+    if let Some(secret) = lower.trim_start().strip_prefix("a=ice-pwd:") {
+        rest = "";
+        out.push_str(line.get(..line.len() - secret.len()).unwrap_or_default());
+        out.push_str("...");
+    }
+    while let Some(at) = rest.to_ascii_lowercase().find("inline:") {
+        let (head, key) = rest.split_at(at + "inline:".len());
+        out.push_str(head);
+        out.push_str("...");
+        let end = key.find(['|', ';', ' ', '\t']);
+        rest = end.and_then(|end| key.get(end..)).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Replaces the value of each `response` parameter.
@@ -112,6 +134,27 @@ mod tests {
             masked("Authorization: Digest response=\"open"),
             "Authorization: Digest response=\"...\""
         );
+    }
+
+    #[test]
+    fn keys_are_masked_and_nothing_else() {
+        let message = b"INVITE sip:h SIP/2.0\r\nSubject: inline:shown\r\n\r\nv=0\r\n\
+            a=crypto:1 AES_CM_128_HMAC_SHA1_80 INLINE:c2VjcmV0+/=|2^20|1:4;inline:bW9yZQ== WSH=64\r\n\
+            A=crypto:2 X inline:dGhpcmQ=\r\na=ICE-pwd:asd88fgpdd777uzjYhagZg\r\na=ice-ufrag:8hhY\r\na=sendrecv\r\n";
+        let text = readable(message);
+        for secret in ["c2VjcmV0", "bW9yZQ", "dGhpcmQ", "asd88", "+/="] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        for kept in [
+            "Subject: inline:shown\n",
+            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 INLINE:...|2^20|1:4;inline:... WSH=64\n",
+            "A=crypto:2 X inline:...\n",
+            "a=ICE-pwd:...\n",
+            "a=ice-ufrag:8hhY\n",
+            "a=sendrecv\n",
+        ] {
+            assert!(text.contains(kept), "{kept} {text}");
+        }
     }
 
     #[test]

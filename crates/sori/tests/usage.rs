@@ -8,12 +8,14 @@ use std::path::Path;
 
 use support::{PASSWORD, run, sori};
 
-const COMMANDS: [&str; 6] = ["serve", "user", "call", "answer", "register", "options"];
+const COMMANDS: [&str; 8] = [
+    "serve", "user", "phone", "call", "answer", "register", "options", "contacts",
+];
 
 /// The help of the telephone's commands as it was last looked at; SORI_BLESS=1 writes it anew.
 #[test]
 fn help_reads_as_it_was_written() {
-    for command in ["call", "answer", "register", "options"] {
+    for command in ["phone", "call", "answer", "register", "options"] {
         let (code, text, errors) = run(&[command, "--help"]);
         assert_eq!((code, errors.as_str()), (0, ""), "{command}");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/help/{command}.txt"));

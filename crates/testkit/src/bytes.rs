@@ -50,6 +50,7 @@ pub fn packet(data: &[u8]) {
 fn element(packet: &Packet<'_>, transport: Transport, forwards: bool) {
     let config = Config {
         shard: 0,
+        shards: 1,
         seed: [1; 32],
         product: String::new(),
     };

@@ -1,5 +1,7 @@
 //! Sequences of operations on one endpoint, read from any bytes: for fuzzing, and for tests with random bytes.
 
+mod services;
+
 use core::time::Duration;
 use std::net::SocketAddr;
 
@@ -16,6 +18,7 @@ use sip::transaction::ServerId;
 use sip::ua::{self, Account, AccountId, CallId};
 use sip::wire::{Index, Packet};
 
+use self::services::Services;
 use crate::message::Message;
 
 /// The most operations that are read from one input.
@@ -26,8 +29,9 @@ const MAX_OUTPUTS: usize = 3000;
 const KEPT: usize = 24;
 
 const OWN: &str = "10.0.0.2:5060";
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 12] = [
     "INVITE", "INVITE", "INVITE", "ACK", "BYE", "OPTIONS", "MESSAGE", "REGISTER", "CANCEL", "NEW",
+    "PRACK", "UPDATE",
 ];
 const CODES: [u16; 16] = [
     100, 180, 183, 200, 200, 202, 302, 401, 407, 408, 481, 486, 487, 491, 503, 603,
@@ -62,6 +66,14 @@ pub struct Tally {
     pub asked: usize,
     /// Calls of the user agent that came to stand.
     pub established: usize,
+    /// Reliable provisional responses that were acknowledged.
+    pub acknowledged: usize,
+    /// Changes of a session that a peer asked for or answered.
+    pub changed: usize,
+    /// Transfers that were asked of us, and reports about those that we asked for.
+    pub transferred: usize,
+    /// Reports of subscriptions.
+    pub notified: usize,
 }
 
 /// Does what `data` says, ends everything, and checks that nothing is left.
@@ -88,6 +100,7 @@ struct Run<'a> {
     queries: Vec<(QueryId, Query)>,
     calls: Vec<CallId>,
     account: AccountId,
+    services: Services,
     tally: Tally,
 }
 
@@ -95,6 +108,7 @@ impl<'a> Run<'a> {
     fn new(data: &'a [u8]) -> Run<'a> {
         let config = Config {
             shard: 1,
+            shards: 4,
             seed: [5; 32],
             product: String::new(),
         };
@@ -104,9 +118,9 @@ impl<'a> Run<'a> {
         }
         endpoint.add_domain("b.example");
         let (agent, _) = endpoint.agent();
-        let account = agent
-            .add_account(Account::new("sip:me@b.example"))
-            .expect("a plain account");
+        let mut account = Account::new("sip:me@b.example");
+        account.refer_outside_calls = true;
+        let account = agent.add_account(account).expect("a plain account");
         Run {
             data,
             endpoint,
@@ -117,6 +131,7 @@ impl<'a> Run<'a> {
             queries: Vec::new(),
             calls: Vec::new(),
             account,
+            services: Services::default(),
             tally: Tally::default(),
         }
     }
@@ -141,7 +156,7 @@ impl<'a> Run<'a> {
     }
 
     fn operation(&mut self) {
-        match self.byte() % 17 {
+        match self.byte() % 25 {
             0 => {
                 let ms = u64::from(self.byte()) * 10;
                 self.pass(Duration::from_millis(ms));
@@ -161,7 +176,10 @@ impl<'a> Run<'a> {
             12 => self.respond(),
             13 => self.take(),
             14 => self.call(),
-            15 => self.act(),
+            15 | 16 => self.act(),
+            17 => self.ring_here(),
+            18 | 19 => self.serve(),
+            20 | 21 => self.peer_service(),
             _ => self.follow(),
         }
     }
@@ -215,9 +233,17 @@ impl<'a> Run<'a> {
     }
 
     fn told(&mut self, event: &ua::Event) {
+        self.services.told(event);
         match event {
+            ua::Event::PickingUp { call, .. } => self.known_calls(*call),
+            ua::Event::TransferRequested { .. } | ua::Event::TransferProgress { .. } => {
+                self.tally.transferred += 1;
+            }
+            ua::Event::Notified { .. } => self.tally.notified += 1,
             ua::Event::Incoming { call, .. } => self.calls.push(*call),
             ua::Event::Established { .. } => self.tally.established += 1,
+            ua::Event::ProgressAcknowledged { .. } => self.tally.acknowledged += 1,
+            ua::Event::Reoffered { .. } | ua::Event::Reanswered { .. } => self.tally.changed += 1,
             ua::Event::Ended { call, .. } => self.calls.retain(|c| c != call),
             _ => {}
         }
@@ -277,7 +303,32 @@ impl<'a> Run<'a> {
         if traits & 32 != 0 {
             message = message.with_body("text/plain", &[b'x'; 1300]);
         }
+        if traits & 128 != 0 {
+            message = self.extended(message);
+        }
         self.packet(flow, &message.to_bytes());
+    }
+
+    /// The extensions of calls: reliable responses, UPDATE, session timers.
+    fn extended(&mut self, message: Message) -> Message {
+        let choice = self.byte();
+        let seconds = [30, 90, 120, 1800][self.below(4)];
+        let refresher = ["", ";refresher=uac", ";refresher=uas"][self.below(3)];
+        let mut message = message
+            .with("Supported", "timer, 100rel")
+            .with("Allow", "INVITE, PRACK, UPDATE");
+        if choice & 1 != 0 {
+            message = message.with("Session-Expires", &format!("{seconds}{refresher}"));
+        }
+        if choice & 2 != 0 {
+            message = message.with("Min-SE", &(seconds * 2).to_string());
+        }
+        if choice & 4 != 0 {
+            message = message
+                .with("Require", "100rel")
+                .with("RSeq", &(1 + choice / 64).to_string());
+        }
+        message
     }
 
     /// A response to a request that left, back on its flow.
@@ -298,6 +349,12 @@ impl<'a> Run<'a> {
             2 => reply = reply.set("Via", "SIP/2.0/UDP 10.0.0.9"),
             3 => reply = reply.with_body("application/sdp", b"v=0\r\n"),
             4 => reply = reply.with("Record-Route", "<sip:10.0.1.9;lr>"),
+            5 => reply = self.extended(reply.with("Contact", "<sip:bob@10.0.1.1>")),
+            6 => {
+                reply = self
+                    .extended(reply.with("Contact", "<sip:bob@10.0.1.1>"))
+                    .with_body("application/sdp", b"v=0\r\n");
+            }
             _ => {}
         }
         self.packet(flow, &reply.to_bytes());
@@ -415,6 +472,25 @@ impl<'a> Run<'a> {
         self.drain();
     }
 
+    /// A call comes in and is taken, so that more than its first message can be tried.
+    fn ring_here(&mut self) {
+        let flow = self.flow();
+        let branch = format!("r{}", self.byte());
+        let uri = "sip:bob@10.0.0.2";
+        let mut message =
+            Message::request("INVITE", uri, flow.transport.token(), "10.0.0.1", &branch)
+                .with("Contact", "<sip:alice@10.0.0.1>");
+        let traits = self.byte();
+        if traits & 1 != 0 {
+            message = message.with_body("application/sdp", b"v=0\r\n");
+        }
+        if traits & 6 != 0 {
+            message = self.extended(message);
+        }
+        self.packet(flow, &message.to_bytes());
+        self.take_last();
+    }
+
     /// The user does something about a call; most of it is misuse, and refused.
     fn act(&mut self) {
         let (Some(call), what) = (self.pick(&self.calls.clone()), self.byte()) else {
@@ -422,7 +498,10 @@ impl<'a> Run<'a> {
         };
         let now = self.now;
         let (agent, layer) = self.endpoint.agent();
-        let _ = match what % 6 {
+        let _ = match what % 9 {
+            6 => agent.ring(now, layer, call, StatusCode(183), Some(b"v=0\r\n")),
+            7 => agent.update(now, layer, call, Some(b"v=0\r\n".to_vec())),
+            8 => agent.update(now, layer, call, None),
             0 => agent.hang_up(now, layer, call),
             1 => agent.ring(now, layer, call, StatusCode(180), None),
             2 => agent.accept(now, layer, call, b"v=0\r\n"),
@@ -433,39 +512,60 @@ impl<'a> Run<'a> {
         self.drain();
     }
 
-    /// ACK, CANCEL or BYE for a request that came, in the dialog that our response to it made.
+    /// ACK, CANCEL, BYE, PRACK, UPDATE or a re-INVITE for a request that came, in the dialog that our response to it made.
     fn follow(&mut self) {
-        let at = self.below(self.came.len());
+        let choice = self.byte();
+        let is_invite = |m: &(Flow, Vec<u8>)| m.1.starts_with(b"INVITE ");
+        // Mostly for the last call.
+        let at = match self.came.iter().rposition(is_invite) {
+            Some(last) if choice & 3 != 0 => last,
+            _ => usize::from(choice) % self.came.len().max(1),
+        };
         let Some((flow, bytes)) = self.came.get(at).cloned() else {
             return;
         };
-        let what = self.byte() % 4;
+        let what = self.byte() % 8;
         if !bytes.starts_with(b"INVITE ") || !bytes.windows(4).any(|w| w == b"\r\n\r\n") {
             return;
         }
-        let is_answer =
-            |b: &&(Flow, Bytes)| b.1.starts_with(b"SIP/2.0 ") && b.0.remote == flow.remote;
-        let answer = self
-            .sent
-            .iter()
-            .rev()
-            .find(is_answer)
-            .map(|(_, b)| Message::parse(b));
         let Some(invite) = readable(&bytes) else {
             return;
         };
+        let is_answer =
+            |b: &&(Flow, Bytes)| b.1.starts_with(b"SIP/2.0 ") && b.0.remote == flow.remote;
+        let answers = self.sent.iter().rev().filter(is_answer);
+        let answer = answers
+            .map(|(_, b)| Message::parse(b))
+            .find(|m| m.header("CSeq").ends_with(" INVITE"));
         let message = match (what, answer) {
             (0, _) => invite.cancel(),
             (1, Some(answer)) => invite.ack_for(&answer),
             (_, Some(answer)) => {
-                let method = if what == 2 { "ACK" } else { "BYE" };
+                let (method, number) = match what {
+                    2 => ("ACK", 1),
+                    3 => ("BYE", 20),
+                    4 => ("PRACK", 2 + self.below(6)),
+                    5 => ("INVITE", 2 + self.below(6)),
+                    _ => ("UPDATE", 2 + self.below(6)),
+                };
                 let mut inside = invite.ack_for(&answer);
                 inside.start = format!("{method} sip:{OWN} SIP/2.0");
-                let number = if what == 2 { 1 } else { 2 };
-                inside.set("CSeq", &format!("{number} {method}")).set(
+                let rack = format!("{} 1 INVITE", answer.header("RSeq"));
+                inside = inside.set("CSeq", &format!("{number} {method}")).set(
                     "Via",
-                    &format!("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKf{number}{at}"),
-                )
+                    &format!("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKf{method}{number}{at}"),
+                );
+                let traits = self.byte();
+                if method == "PRACK" {
+                    inside = inside.with("RAck", &rack);
+                }
+                if traits & 1 != 0 {
+                    inside = inside.with_body("application/sdp", b"v=0\r\n");
+                }
+                if traits & 2 != 0 {
+                    inside = self.extended(inside);
+                }
+                inside.with("Contact", "<sip:alice@10.0.0.1>")
             }
             _ => return,
         };
@@ -475,6 +575,7 @@ impl<'a> Run<'a> {
     /// Everybody hangs up, the owner decides, the name servers answer, and time passes.
     fn end(&mut self) {
         self.drain();
+        self.give_up(usize::MAX);
         for call in core::mem::take(&mut self.calls) {
             let now = self.now;
             let (agent, layer) = self.endpoint.agent();

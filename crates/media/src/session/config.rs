@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use crate::Time;
 use crate::codec::CodecKind;
 use crate::jitter::Limits;
+use crate::session::Protection;
 
 /// A codec under the payload type that offer and answer gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,10 @@ pub struct Config {
     pub rtcp_destination: Option<SocketAddr>,
     /// RTP and RTCP share one port (RFC 5761).
     pub rtcp_mux: bool,
+    /// ICE says where packets go: until [`super::MediaSession::set_route`] nothing is sent.
+    pub steered: bool,
+    /// Whether and how packets are protected.
+    pub protection: Protection,
     /// Our synchronisation source; only the first configuration's counts.
     pub ssrc: u32,
     /// Our canonical name (RFC 7022); only the first configuration's counts.
@@ -85,6 +90,8 @@ impl Config {
             destination,
             rtcp_destination: None,
             rtcp_mux: false,
+            steered: false,
+            protection: Protection::Clear,
             ssrc,
             cname: cname.to_owned(),
             seed,

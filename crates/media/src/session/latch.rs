@@ -18,6 +18,18 @@ pub(super) struct Latch {
     current: Option<SocketAddr>,
     heard: Time,
     candidates: Vec<Candidate>,
+    steering: Steering,
+}
+
+/// Who says where the other side is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Steering {
+    /// The description, and the packets that come.
+    Symmetric,
+    /// ICE, which has not found a way yet: nothing may be sent.
+    Awaited,
+    /// ICE, which has.
+    Settled,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,19 +60,59 @@ impl Latch {
             current: None,
             heard: Time::ZERO,
             candidates: Vec::new(),
+            steering: Steering::Symmetric,
         }
     }
 
     /// A new description: another address begins the search anew.
     pub(super) fn describe(&mut self, described: Option<SocketAddr>) {
-        if usable(described) != self.described {
-            *self = Self::new(described);
+        if usable(described) == self.described {
+            return;
         }
+        match self.steering {
+            Steering::Settled => self.described = usable(described),
+            steering => {
+                *self = Self {
+                    steering,
+                    ..Self::new(described)
+                }
+            }
+        }
+    }
+
+    /// Whether ICE says where the other side is. A way that it found stays.
+    pub(super) fn steer(&mut self, steered: bool) {
+        self.steering = match (steered, self.steering) {
+            (false, _) => Steering::Symmetric,
+            (true, Steering::Symmetric) => Steering::Awaited,
+            (true, other) => other,
+        };
+    }
+
+    /// The way that ICE found; without one nothing may be sent.
+    pub(super) fn route(&mut self, now: Time, to: Option<SocketAddr>) {
+        self.steering = if to.is_some() {
+            Steering::Settled
+        } else {
+            Steering::Awaited
+        };
+        if let Some(to) = to {
+            self.settle(now, plain(to));
+        }
+    }
+
+    /// Whether packets go where ICE says, if anywhere.
+    pub(super) fn is_steered(&self) -> bool {
+        self.steering != Steering::Symmetric
     }
 
     /// Where to send.
     pub(super) fn destination(&self) -> Option<SocketAddr> {
-        self.current.or(self.described)
+        match self.steering {
+            Steering::Awaited => None,
+            Steering::Settled => self.current,
+            Steering::Symmetric => self.current.or(self.described),
+        }
     }
 
     /// Whether RTCP from this address can be the other side's: the same host.
@@ -86,6 +138,7 @@ impl Latch {
                 self.heard = now;
                 Verdict::Accept
             }
+            Some(_) if self.steering == Steering::Settled => Verdict::Foreign,
             Some(_) => {
                 let may = described || now.saturating_sub(self.heard) >= SILENT;
                 if may && self.confirmed(now, from, ssrc, sequence) {
@@ -207,6 +260,29 @@ mod tests {
             Some(at(4000)),
             "the same description changes nothing"
         );
+        latch.describe(Some(at(4002)));
+        assert_eq!(latch.destination(), Some(at(4002)));
+    }
+
+    #[test]
+    fn ice_has_the_last_word() {
+        let mut latch = Latch::new(Some(at(4000)));
+        latch.steer(true);
+        assert_eq!(latch.judge(ms(0), at(4000), 1, 1), Verdict::First);
+        assert_eq!(latch.destination(), None);
+        latch.route(ms(10), Some(at(7000)));
+        latch.steer(true);
+        assert_eq!(latch.destination(), Some(at(7000)));
+        for n in 0..10 {
+            let late = ms(20_000 + u64::from(n));
+            assert_eq!(latch.judge(late, at(4000), 1, 2 + n), Verdict::Foreign);
+        }
+        assert_eq!(latch.judge(ms(30_000), at(7000), 1, 9), Verdict::Accept);
+        latch.describe(Some(at(4004)));
+        assert_eq!(latch.destination(), Some(at(7000)));
+        latch.route(ms(40_000), None);
+        assert_eq!(latch.destination(), None);
+        latch.steer(false);
         latch.describe(Some(at(4002)));
         assert_eq!(latch.destination(), Some(at(4002)));
     }

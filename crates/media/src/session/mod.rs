@@ -32,6 +32,7 @@ mod config;
 mod latch;
 mod receive;
 mod report;
+mod secure;
 mod send;
 mod statistics;
 
@@ -47,6 +48,7 @@ use crate::random::Random;
 
 pub use crate::playout::FrameKind;
 pub use config::{CodecChoice, Config, Direction};
+pub use secure::Protection;
 pub use statistics::{Discarded, RemoteView, Statistics};
 
 /// Events kept for the owner.
@@ -62,6 +64,7 @@ pub struct MediaSession {
     statistics: Statistics,
     events: VecDeque<MediaEvent>,
     latch: latch::Latch,
+    shield: secure::Shield,
     sending: send::Sending,
     receiving: receive::Receiving,
     reporting: report::Reporting,
@@ -107,10 +110,13 @@ impl MediaSession {
     pub fn new(config: Config, now: Time) -> Self {
         let mut random = Random::new(config.seed);
         let noise = random.bits();
+        let mut latch = latch::Latch::new(config.destination);
+        latch.steer(config.steered);
         Self {
             statistics: Statistics::default(),
             events: VecDeque::new(),
-            latch: latch::Latch::new(config.destination),
+            latch,
+            shield: secure::Shield::new(&config.protection),
             sending: send::Sending::new(&config, now, &mut random),
             receiving: receive::Receiving::new(&config, now),
             reporting: report::Reporting::new(&config, now, &mut random),
@@ -127,7 +133,11 @@ impl MediaSession {
         self.config.cname.clone_from(&before.cname);
         self.config.seed = before.seed;
         self.config.jitter = before.jitter;
+        let protection = self.config.protection.clone();
+        self.config.protection.clone_from(&before.protection);
+        self.protect(protection);
         self.latch.describe(self.config.destination);
+        self.latch.steer(self.config.steered);
         self.sending
             .reconfigure(&before.send, &before.frame_time(), &self.config);
         if before.receive != self.config.receive {
@@ -141,6 +151,21 @@ impl MediaSession {
     /// Where to send RTP now; `None` when the other side gave no address and none was seen.
     pub fn destination(&self) -> Option<SocketAddr> {
         self.latch.destination()
+    }
+
+    /// The way that ICE found for a component, 1 for RTP and 2 for RTCP; `None` when it is closed and nothing may be sent.
+    pub fn set_route(&mut self, now: Time, component: u8, to: Option<SocketAddr>) {
+        if component == 1 {
+            self.latch.route(now, to);
+        } else {
+            self.reporting.route = to;
+        }
+    }
+
+    /// ICE found nothing: where packets go is up to the description and to what comes, as without it.
+    pub fn give_up_route(&mut self) {
+        self.config.steered = false;
+        self.latch.steer(false);
     }
 
     /// Samples per second that go in and come out.

@@ -5,6 +5,7 @@ use super::{Config, MediaEvent, MediaSession, Statistics};
 use crate::Time;
 use crate::dtmf;
 use crate::rtp::{Arrival, Packet, Reception, Sequence, classify};
+use crate::srtp::Inbound;
 
 /// A source that was heard so recently is not given up for one stray packet of another.
 const ALIVE: Time = Time::from_millis(100);
@@ -97,7 +98,7 @@ impl Receiving {
 }
 
 impl MediaSession {
-    /// Takes a datagram from the RTP port. RTCP among them finds its way by itself (RFC 5761); other protocols are counted
+    /// Takes a datagram from the RTP port; with SRTP what is not proved is counted and moves nothing. RTCP among them finds its way by itself (RFC 5761); other protocols are counted
     /// and left.
     pub fn handle_rtp(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
         match classify(bytes) {
@@ -108,6 +109,12 @@ impl MediaSession {
                 return;
             }
         }
+        self.opened(bytes, Inbound::unprotect_rtp, |session, bytes| {
+            session.take_rtp(now, from, bytes);
+        });
+    }
+
+    fn take_rtp(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
         let Ok(packet) = Packet::parse(bytes) else {
             self.statistics.discarded.malformed += 1;
             return;

@@ -8,6 +8,7 @@ use crate::random::Random;
 use crate::rtcp::{
     Compound, Membership, NtpTime, Report, ReportBlock, RtcpPacket, SenderInfo, interval,
 };
+use crate::srtp::Inbound;
 
 /// Five per cent of what a G.711 call takes with its headers, in octets per second.
 const BANDWIDTH: f64 = 500.0;
@@ -28,6 +29,8 @@ pub(super) struct Reporting {
     /// NTP middle bits and sending time of our last sender reports.
     reports: VecDeque<(u32, Time)>,
     described: Option<SocketAddr>,
+    /// Where ICE says that RTCP goes.
+    pub(super) route: Option<SocketAddr>,
     /// Where the other side's RTCP comes from.
     seen: Option<SocketAddr>,
 }
@@ -42,6 +45,7 @@ impl Reporting {
             sent: (false, false),
             reports: VecDeque::new(),
             described: usable(config.rtcp_destination),
+            route: None,
             seen: None,
         };
         reporting.due = now + reporting.interval(2, random);
@@ -87,6 +91,9 @@ impl MediaSession {
         if self.config.rtcp_mux {
             return self.latch.destination();
         }
+        if self.latch.is_steered() {
+            return self.reporting.route;
+        }
         if let Some(seen) = self.reporting.seen.filter(|seen| self.latch.is_host(*seen)) {
             return Some(seen);
         }
@@ -115,20 +122,22 @@ impl MediaSession {
             self.reporting.due = again;
             return false;
         }
-        self.write_report(now, ntp, false, out);
+        let written = self.write_report(now, ntp, false, out);
         self.reporting.last = now;
         self.reporting.initial = false;
         self.reporting.due = now + self.reporting.interval(members, &mut self.random);
-        self.rtcp_destination().is_some()
+        written && self.rtcp_destination().is_some()
     }
 
     /// Builds the last report, with a BYE, in `out`. Returns whether there is somewhere to send it.
     pub fn goodbye(&mut self, now: Time, ntp: NtpTime, out: &mut Vec<u8>) -> bool {
-        self.write_report(now, ntp, true, out);
-        self.rtcp_destination().is_some()
+        self.write_report(now, ntp, true, out) && self.rtcp_destination().is_some()
     }
 
-    fn write_report(&mut self, now: Time, ntp: NtpTime, goodbye: bool, out: &mut Vec<u8>) {
+    fn write_report(&mut self, now: Time, ntp: NtpTime, goodbye: bool, out: &mut Vec<u8>) -> bool {
+        if !self.shield.is_ready() {
+            return false;
+        }
         let sender = self.reporting.is_sender().then(|| SenderInfo {
             ntp,
             timestamp: self.timestamp_at(now),
@@ -150,6 +159,9 @@ impl MediaSession {
             goodbye,
         }
         .write(out);
+        if !self.shield.protect_rtcp(out) {
+            return false;
+        }
         if sender.is_some() {
             if self.reporting.reports.len() >= REMEMBERED {
                 self.reporting.reports.pop_front();
@@ -159,6 +171,7 @@ impl MediaSession {
         self.reporting.sent = (false, self.reporting.sent.0);
         self.reporting.measure(out.len());
         self.statistics.reports_sent += 1;
+        true
     }
 
     /// The RTP timestamp that belongs to `now`, between two frames.
@@ -175,11 +188,17 @@ impl MediaSession {
 
     /// Takes a datagram from the RTCP port.
     pub fn handle_rtcp(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
+        self.opened(bytes, Inbound::unprotect_rtcp, |session, bytes| {
+            session.take_rtcp(now, from, bytes);
+        });
+    }
+
+    fn take_rtcp(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
         let Ok(compound) = Compound::parse(bytes) else {
             self.statistics.discarded.malformed += 1;
             return;
         };
-        if !self.latch.is_host(from) {
+        if !self.latch.is_host(from) && self.reporting.route != Some(from) {
             self.statistics.discarded.foreign += 1;
             return;
         }

@@ -1,3 +1,4 @@
+use super::secure::first_sequence;
 use super::{CodecChoice, Config, MediaSession, pacer};
 use crate::Time;
 use crate::codec::Codec;
@@ -28,8 +29,7 @@ impl Sending {
             pacer: pacer(now, config),
             echo: Vec::new(),
             codec: config.send.codec.codec(),
-            // The first cycle leaves room for a receiver that guesses wrong about wraps (RFC 3711 §3.3.1).
-            sequence: (bits >> 32) as u16 & 0x7fff,
+            sequence: first_sequence(random),
             timestamp: bits as u32,
             marker: true,
             payload: Vec::new(),
@@ -47,6 +47,12 @@ impl Sending {
         if *frame != config.frame_time() {
             self.pacer = pacer(self.pacer.due(), config);
         }
+    }
+
+    /// Goes on as a new source.
+    pub(super) fn restart(&mut self, random: &mut Random) {
+        self.sequence = first_sequence(random);
+        self.marker = true;
     }
 
     pub(super) fn echo_buffer(&mut self, samples: usize) -> Vec<i16> {
@@ -87,7 +93,10 @@ impl MediaSession {
         let length = units(if pcm.is_empty() { frame } else { pcm.len() } as u64);
         let timestamp = sending.timestamp;
         sending.timestamp = timestamp.wrapping_add(length);
-        if !self.config.direction.send || self.latch.destination().is_none() {
+        if !self.config.direction.send
+            || self.latch.destination().is_none()
+            || !self.shield.is_ready()
+        {
             sending.marker = true;
             return false;
         }
@@ -128,6 +137,9 @@ impl MediaSession {
             return false;
         }
         sending.sequence = sending.sequence.wrapping_add(1);
+        if !self.shield.protect_rtp(out) {
+            return false;
+        }
         self.statistics.packets_sent += 1;
         self.statistics.octets_sent += packet.payload.len() as u64;
         self.reporting.sent();

@@ -60,6 +60,12 @@ pub struct Discarded {
     pub foreign: u64,
     /// Another source on the same address that has not proved itself, or an implausible sequence number.
     pub unproven: u64,
+    /// Not authentic under the keys of the stream: not the other side's, or changed on its way.
+    pub forged: u64,
+    /// Authentic, but it came before or much too late.
+    pub replayed: u64,
+    /// Came before there were keys to prove it with.
+    pub keyless: u64,
     /// Nothing should be received now (hold).
     pub not_receiving: u64,
     /// Events nobody fetched.

@@ -227,7 +227,6 @@ mod tests {
             // After three seconds it has learnt the room.
             let settled = 3 * rate as usize..left.len();
             let loss = decibels(energy(&echo[settled.clone()]) / energy(&left[settled]));
-            println!("{rate} Hz: echo return loss {loss:.1} dB");
             assert!(loss > 20.0, "{rate} Hz: {loss:.1} dB");
         }
     }
@@ -248,11 +247,9 @@ mod tests {
         let left = run(&mut cleaner, rate, &far, &microphone);
         let alone = 8 * second..end - second;
         let kept = decibels(energy(&left[alone.clone()]) / energy(&microphone[alone]));
-        println!("speech alone: {kept:.1} dB");
         assert!(kept.abs() < 2.0, "speech alone changes by {kept:.1} dB");
         let both = 4 * second..7 * second;
         let kept = decibels(energy(&left[both.clone()]) / energy(&near[both]) * 4.0);
-        println!("speech against speech: {kept:.1} dB");
         assert!(kept > -10.0, "speech against speech loses {kept:.1} dB");
     }
 
@@ -266,15 +263,12 @@ mod tests {
         let left = run(&mut cleaner, rate, &silent, &hiss);
         let settled = 4 * rate as usize..left.len();
         let loss = decibels(energy(&hiss[settled.clone()]) / energy(&left[settled.clone()]));
-        for second in 0..8 { let r = second*16000..(second+1)*16000; println!("{second}: {:.1} {:.1}", energy(&hiss[r.clone()]).sqrt(), energy(&left[r]).sqrt()); }
-        println!("noise: {loss:.1} dB");
         assert!(loss > 8.0, "{loss:.1} dB");
         let spoken = speech(3, rate, 8);
         let noisy: Vec<f32> = spoken.iter().zip(&hiss).map(|(s, h)| s + h).collect();
         let mut cleaner = Cleaner::new(rate, false, true).unwrap();
         let left = run(&mut cleaner, rate, &silent, &noisy);
         let kept = decibels(energy(&left[settled.clone()]) / energy(&spoken[settled]));
-        println!("speech in noise: {kept:.1} dB");
         assert!(kept.abs() < 3.0, "{kept:.1} dB");
     }
 

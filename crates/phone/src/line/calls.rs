@@ -1,29 +1,68 @@
 //! Calls: who calls whom, and what offer and answer mean for the sound thread.
 
-use std::fmt;
+use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use sip::endpoint::Endpoint;
 use sip::message::StatusCode;
 use sip::time::Time;
-use sip::ua::{CallId, Cause, Misuse};
+use sip::ua::{CallId, Cause, Misuse, TransferId};
 
 use super::Line;
+use super::accounts::misused;
+use super::changes::Change;
+use super::transfers::Transfer;
 use crate::call_media::{Ending, Order};
-use crate::event::{Agreed, CallNumber, Event};
+use crate::event::{AccountNumber, Agreed, CallNumber, Event};
 use crate::negotiation::{Negotiation, Plan};
-
-/// Calls at once; one above that finds the phone busy.
-const MAX_CALLS: usize = 64;
 
 /// One call.
 pub(super) struct Call {
     pub(super) number: CallNumber,
     pub(super) outgoing: bool,
     pub(super) call_id: String,
+    /// Whom the other side is, as a URI.
+    pub(super) peer: String,
     pub(super) offer: Option<Vec<u8>>,
     pub(super) negotiation: Option<Box<Negotiation>>,
     pub(super) agreed: Option<Agreed>,
     pub(super) established: Option<Time>,
+    /// Held by us, held by the peer, as told last.
+    pub(super) held: (bool, bool),
+    /// What our offer that is open wants.
+    pub(super) changing: Option<Change>,
+    /// What waits until it is settled.
+    pub(super) next: VecDeque<Change>,
+    /// A transfer that waits until the peer is on hold.
+    pub(super) transfer: Option<Transfer>,
+    /// A transfer that the peer asks for and that is not decided, with its target.
+    pub(super) asked: Option<(TransferId, String)>,
+    /// Keys that wait to be pressed by INFO.
+    pub(super) keys: VecDeque<char>,
+    /// The call that this one takes the place of.
+    pub(super) replaces: Option<CallNumber>,
+}
+
+impl Call {
+    pub(super) fn new(number: CallNumber, outgoing: bool, call_id: String, peer: String) -> Call {
+        Call {
+            number,
+            outgoing,
+            call_id,
+            peer,
+            offer: None,
+            negotiation: None,
+            agreed: None,
+            established: None,
+            held: (false, false),
+            changing: None,
+            next: VecDeque::new(),
+            transfer: None,
+            asked: None,
+            keys: VecDeque::new(),
+            replaces: None,
+        }
+    }
 }
 
 /// When a description was agreed on.
@@ -40,56 +79,63 @@ pub(super) enum Agreement {
 /// A call that comes in.
 pub(super) struct Incoming {
     pub(super) id: CallId,
+    pub(super) account: Option<AccountNumber>,
     pub(super) from: String,
     pub(super) from_uri: String,
     pub(super) to_uri: String,
     pub(super) call_id: String,
     pub(super) offer: Option<Vec<u8>>,
+    pub(super) replaces: Option<CallNumber>,
+    pub(super) referred_by: Option<String>,
+    /// Where the INVITE came in.
+    pub(super) address: IpAddr,
 }
 
 impl Line {
-    pub(super) fn find(&self, number: CallNumber) -> Option<CallId> {
-        self.calls
-            .iter()
-            .find(|(_, call)| call.number == number)
-            .map(|(id, _)| *id)
+    /// Takes a call into the tables.
+    pub(super) fn keep(&mut self, id: CallId, call: Call) {
+        self.ids.insert(call.number, id);
+        self.calls.insert(id, call);
     }
 
     pub(super) fn call(
         &mut self,
         now: Time,
         endpoint: &mut Endpoint,
-        number: CallNumber,
+        (number, account): (CallNumber, AccountNumber),
         target: &str,
         mut negotiation: Box<Negotiation>,
     ) {
-        let Some(account) = self.id else {
-            return;
-        };
+        self.tell(Event::Calling {
+            call: number,
+            account,
+            target: target.to_owned(),
+        });
         let offer = negotiation.offer();
         let (agent, tx) = endpoint.agent();
-        match agent.call(now, tx, account, target, Some(offer), &[]) {
+        let placed = match self.account_id(account) {
+            Some(account) => agent.call(now, tx, account, target, Some(offer), &[]),
+            None => Err(Misuse::NoAccount),
+        };
+        match placed {
             Ok(id) => {
-                let call = Call {
-                    number,
-                    outgoing: true,
-                    call_id: agent.call_id(id).unwrap_or_default().to_owned(),
-                    offer: None,
-                    negotiation: Some(negotiation),
-                    agreed: None,
-                    established: None,
-                };
-                self.calls.insert(id, call);
+                let call_id = agent.call_id(id).unwrap_or_default().to_owned();
+                let mut call = Call::new(number, true, call_id, target.to_owned());
+                call.negotiation = Some(negotiation);
+                self.keep(id, call);
             }
-            Err(misuse) => self.order(Order::Close(Box::new(Ending {
-                call: number,
-                call_id: String::new(),
-                cause: Cause::Unreachable {
-                    reason: misuse.to_string(),
-                },
-                talked: None,
-            }))),
+            Err(misuse) => self.never(number, misused(misuse)),
         }
+    }
+
+    /// A call that was told of and never came to be.
+    pub(super) fn never(&self, number: CallNumber, cause: Cause) {
+        self.order(Order::Close(Box::new(Ending {
+            call: number,
+            call_id: String::new(),
+            cause,
+            talked: None,
+        })));
     }
 
     pub(super) fn answer(
@@ -99,12 +145,16 @@ impl Line {
         number: CallNumber,
         mut negotiation: Box<Negotiation>,
     ) {
-        let Some(id) = self.find(number) else {
+        let Some(id) = self.ids.get(&number).copied() else {
+            // The caller was faster: the ports opened for it are of no use.
+            self.order(Order::Abandon { call: number });
             return;
         };
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
+        self.waiting.remove(number);
+        let replaces = call.replaces;
         let (body, plan) = match call.offer.take() {
             Some(offer) => match negotiation.answer(&offer) {
                 Ok((answer, plan)) => (answer, plan),
@@ -123,6 +173,11 @@ impl Line {
         if agent.accept(now, tx, id, &body).is_err() {
             // The caller was faster; its end is told.
             let _ = agent.hang_up(now, tx, id);
+        } else if let Some(replaced) = replaces {
+            self.tell(Event::Replaced {
+                call: replaced,
+                by: number,
+            });
         }
     }
 
@@ -150,11 +205,22 @@ impl Line {
         let number = call.number;
         let changed = call.agreed.as_ref() != Some(&plan.agreed);
         call.agreed = Some(plan.agreed.clone());
+        let held = (plan.holds, !plan.agreed.sends);
+        let was = std::mem::replace(&mut call.held, held);
         self.order(Order::Configure {
             call: number,
             config: Box::new(plan.config),
+            terms: Box::new(plan.terms),
+            held: plan.holds,
         });
         let agreed = plan.agreed;
+        if was != held {
+            self.tell(Event::Held {
+                call: number,
+                by_us: held.0,
+                by_peer: held.1,
+            });
+        }
         match how {
             Agreement::Early if changed => self.tell(Event::EarlyMedia {
                 call: number,
@@ -205,95 +271,31 @@ impl Line {
         true
     }
 
-    pub(super) fn reoffered(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        id: CallId,
-        offer: Option<&[u8]>,
-    ) {
-        let Some(negotiation) = self.calls.get_mut(&id).and_then(|c| c.negotiation.as_mut()) else {
-            self.refuse(now, endpoint, id, 488, None);
-            return;
-        };
-        let (body, plan) = match offer {
-            Some(offer) => match negotiation.answer(offer) {
-                Ok((answer, plan)) => (answer, plan),
-                Err(rejection) => {
-                    self.refuse(now, endpoint, id, rejection.status, Some(&rejection.reason));
-                    return;
-                }
-            },
-            None => (negotiation.offer(), None),
-        };
-        let (agent, tx) = endpoint.agent();
-        if agent.accept(now, tx, id, &body).is_ok()
-            && let Some(plan) = plan
-        {
-            self.configure(id, plan, Agreement::Anew);
-        }
-    }
-
-    /// Puts the peer on hold, or takes it off.
-    pub(super) fn hold(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        number: CallNumber,
-        held: bool,
-    ) {
-        let Some(id) = self.find(number) else {
-            return;
-        };
-        let call = self.calls.get_mut(&id);
-        let offer = call.and_then(|c| c.negotiation.as_mut()?.hold(held));
-        let (agent, tx) = endpoint.agent();
-        let refused = match offer {
-            Some(offer) => agent.reoffer(now, tx, id, Some(offer)).err(),
-            None => Some(Misuse::WrongState),
-        };
-        if let Some(misuse) = refused {
-            self.reoffer_refused(id, &misuse);
-        }
-    }
-
-    /// Our offer to change the session came to nothing.
-    pub(super) fn reoffer_refused(&mut self, id: CallId, why: &dyn fmt::Display) {
-        let Some(call) = self.calls.get_mut(&id) else {
-            return;
-        };
-        let number = call.number;
-        if let Some(negotiation) = &mut call.negotiation {
-            negotiation.refused();
-        }
-        self.tell(Event::SoundTrouble {
-            call: number,
-            message: format!("hold was not changed: {why}"),
-            file: false,
-        });
-    }
-
     pub(super) fn incoming(&mut self, now: Time, endpoint: &mut Endpoint, incoming: Incoming) {
         let number = self.numbers.next();
-        let call = Call {
+        let mut call = Call::new(
             number,
-            outgoing: false,
-            call_id: incoming.call_id.clone(),
-            offer: incoming.offer,
-            negotiation: None,
-            agreed: None,
-            established: None,
-        };
-        let busy = self.calls.len() >= MAX_CALLS;
-        self.calls.insert(incoming.id, call);
+            false,
+            incoming.call_id.clone(),
+            incoming.from_uri.clone(),
+        );
+        call.offer = incoming.offer;
+        call.replaces = incoming.replaces;
+        let full = self.calls.len() >= self.max_calls;
+        self.keep(incoming.id, call);
+        let account = incoming.account.unwrap_or_default();
+        self.waiting.insert(number, account, incoming.address);
         self.tell(Event::Incoming {
             call: number,
+            account: incoming.account,
             from: incoming.from,
             from_uri: incoming.from_uri,
             to_uri: incoming.to_uri,
             call_id: incoming.call_id,
+            replaces: incoming.replaces,
+            referred_by: incoming.referred_by,
         });
-        if busy {
+        if full {
             self.refuse(now, endpoint, incoming.id, 486, None);
         }
     }
@@ -325,12 +327,16 @@ impl Line {
         let talk = Order::Talk { call: call.number };
         self.order(talk);
         self.tell(event);
+        self.next_change(now, endpoint, id);
     }
 
     pub(super) fn ended(&mut self, now: Time, id: CallId, cause: Cause) {
         let Some(call) = self.calls.remove(&id) else {
             return;
         };
+        self.ids.remove(&call.number);
+        self.waiting.remove(call.number);
+        self.transfers.retain(|_, number| *number != call.number);
         self.order(Order::Close(Box::new(Ending {
             call: call.number,
             call_id: call.call_id,

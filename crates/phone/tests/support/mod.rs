@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod desk;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -124,14 +126,34 @@ pub fn connect(
     says: Sound,
     answers: Sound,
 ) -> (CallNumber, CallNumber) {
+    let (out, call, _) = connected(caller, callee, says, answers);
+    (out, call)
+}
+
+/// The caller's number, and what caller and callee agreed on.
+pub fn connect_agreed(
+    caller: &Side,
+    callee: &Side,
+    says: Sound,
+    answers: Sound,
+) -> (CallNumber, [phone::Agreed; 2]) {
+    let (out, _, agreed) = connected(caller, callee, says, answers);
+    (out, agreed)
+}
+
+fn connected(
+    caller: &Side,
+    callee: &Side,
+    says: Sound,
+    answers: Sound,
+) -> (CallNumber, CallNumber, [phone::Agreed; 2]) {
     let out = caller.phone.call(&callee.uri("bob"), says).unwrap();
     let call = callee.incoming();
     callee.phone.ring(call);
     caller.ringing();
     callee.phone.answer(call, answers).unwrap();
-    caller.established();
-    callee.established();
-    (out, call)
+    let agreed = [caller.established(), callee.established()];
+    (out, call, agreed)
 }
 
 pub fn temporary(name: &str) -> PathBuf {

@@ -128,7 +128,8 @@ fn stream(local: &LocalMedia, caps: &Capabilities, taken: &[Codec]) -> Media {
         local
             .ice
             .iter()
-            .flat_map(|ice| ice.attributes(!local.rtcp_mux)),
+            // The peer may want RTCP on a port of its own (RFC 5761 §5.1.3).
+            .flat_map(|ice| ice.attributes(true)),
     );
     media
 }

@@ -121,6 +121,7 @@ pub fn srtp(policy: SrtpPolicy) -> LocalSrtp {
     let key = |suite: CryptoSuite, fill: u8| SdesKey {
         suite,
         key: vec![fill; suite.key_length()],
+        mki: Vec::new(),
     };
     LocalSrtp {
         policy,

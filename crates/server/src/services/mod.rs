@@ -63,6 +63,8 @@ pub(crate) struct Refused {
 /// The calls of the services: their descriptions here, their media on a thread of their own.
 pub(crate) struct Services {
     ports: RtpPorts,
+    /// The address that peers are told in place of ours.
+    advertised: Option<IpAddr>,
     places: Places,
     epoch: Instant,
     calls: Mutex<HashMap<CallKey, Dialogue>>,
@@ -115,12 +117,26 @@ impl Services {
             .spawn(move || worker.run())?;
         Ok(Services {
             ports,
+            advertised: None,
             places: Places::new(max_calls),
             epoch,
             calls: Mutex::new(HashMap::new()),
             mailbox,
             thread: Some(thread),
         })
+    }
+
+    /// Tells peers this address for the media, behind address translation. A name says nothing: descriptions need an
+    /// address.
+    pub(crate) fn advertised(mut self, host: Option<&str>) -> Services {
+        self.advertised = host.and_then(|h| h.trim_matches(['[', ']']).parse().ok());
+        self
+    }
+
+    /// The address to tell for media that is bound to `bound`.
+    fn told(&self, bound: IpAddr) -> IpAddr {
+        let fits = |a: &IpAddr| !bound.is_loopback() && a.is_ipv4() == bound.is_ipv4();
+        self.advertised.filter(fits).unwrap_or(bound)
     }
 
     /// Opens the media of a call on `address`, ours towards the caller, and answers its offer; without one it makes an
@@ -147,7 +163,7 @@ impl Services {
             tracing::warn!(%address, %error, "a call of a service found no media ports");
             Refused::unavailable("no media ports are free")
         })?;
-        let mut negotiation = Negotiation::new(address, line.port())?;
+        let mut negotiation = Negotiation::new(self.told(address), line.port())?;
         let (body, config) = match offer {
             Some(offer) => negotiation.answer(&offer)?,
             None => (negotiation.offer(), None),

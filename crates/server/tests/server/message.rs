@@ -258,3 +258,12 @@ pub fn bare(value: &str) -> &str {
         None => value.split(';').next().unwrap(),
     }
 }
+
+/// The Record-Routes of a message without the marks by which a server knows its own.
+pub fn unmarked(message: &Message) -> Vec<String> {
+    let plain = |route: &&str| match route.split_once(";m=") {
+        Some((before, mark)) => format!("{before}{}", &mark[16..]),
+        None => (*route).to_owned(),
+    };
+    message.all("Record-Route").iter().map(plain).collect()
+}

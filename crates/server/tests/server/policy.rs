@@ -2,7 +2,7 @@
 
 use server::Authentication;
 
-use crate::message::{Request, word};
+use crate::message::{Request, unmarked, word};
 use crate::peer::Peer;
 use crate::scene::{DOMAIN, Scene, password};
 
@@ -109,6 +109,55 @@ fn nothing_is_relayed_for_strangers() {
     let response = stranger.expect(486);
     stranger.send(&call.ack(&response));
     bob.expect_request("ACK");
+}
+
+#[test]
+fn only_dialogs_that_passed_here_are_followed() {
+    let mut scene = Scene::with(|c| {
+        // The same port again after the restart.
+        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let here = port.local_addr().unwrap();
+        c.listen = vec![(sip::flow::Transport::Udp, here)];
+    });
+    let mut stranger = Peer::udp(scene.udp());
+    let mut bob = Peer::udp(scene.udp());
+    let mut elsewhere = Peer::udp_at("127.0.0.2", scene.udp());
+    bob.register("bob", DOMAIN);
+    let call =
+        request("INVITE", &format!("sip:bob@{DOMAIN}")).header("Contact", &stranger.contact("x"));
+    stranger.send(&call);
+    let got = bob.expect_request("INVITE");
+    let contact = bob.contact("bob");
+    bob.respond(&got.reply(200, "b", &[("Contact", &contact)]));
+    let ok = stranger.expect(200);
+    stranger.send(&call.ack(&ok));
+    bob.expect_request("ACK");
+
+    // A dialog that was made up, with our address, and with the mark of another call.
+    let marked = ok.value("Record-Route").to_owned();
+    let made_up = |method: &str, route: &str| {
+        let mut request = request(method, &format!("sip:x@{}", elsewhere.local()));
+        request.to = format!("<sip:x@{}>;tag=t", elsewhere.local());
+        request.header("Route", route)
+    };
+    let plain = format!("<sip:{};lr>", scene.udp());
+    let zero = format!("<sip:{};lr;m=0000000000000000>", scene.udp());
+    for route in [&plain, &zero, &marked] {
+        for method in ["INVITE", "BYE", "MESSAGE"] {
+            let response = stranger.exchange(&made_up(method, route));
+            assert_eq!(response.status(), 403, "{method} {route}");
+        }
+        stranger.send(&made_up("ACK", route));
+    }
+    elsewhere.heard_nothing();
+
+    // The dialog that did pass outlives the process.
+    scene.stop();
+    scene.start();
+    stranger.send(&call.within("BYE", &ok));
+    let bye = bob.expect_request("BYE");
+    bob.respond(&bye.reply(200, "b", &[]));
+    stranger.expect(200);
 }
 
 #[test]
@@ -300,7 +349,7 @@ fn call_behind(host: &str) {
     let got = bob.expect_request("INVITE");
     let shown = format!("{host}:{}", scene.udp().port());
     assert!(got.value("Via").contains(&shown), "{got:?}");
-    assert_eq!(got.all("Record-Route"), [format!("<sip:{shown};lr>")]);
+    assert_eq!(unmarked(&got), [format!("<sip:{shown};lr>")]);
     let contact = bob.contact("bob");
     bob.respond(&got.reply(200, "b", &[("Contact", &contact)]));
     let ok = alice.expect(200);

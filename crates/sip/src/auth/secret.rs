@@ -45,12 +45,16 @@ impl fmt::Debug for Ha1 {
 }
 
 /// What a client answers a challenge with.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// The password itself: fits each realm and each algorithm.
     Password(String),
     /// Hashes for one username and realm.
     Ha1(Ha1),
+    /// The hash with MD5 alone, for one username and realm.
+    Md5([u8; 16]),
+    /// The hash with SHA-256 alone, for one username and realm.
+    Sha256([u8; 32]),
 }
 
 impl Secret {
@@ -59,6 +63,8 @@ impl Secret {
         match self {
             Secret::Password(_) => true,
             Secret::Ha1(ha1) => ha1.hash(algorithm).is_some(),
+            Secret::Md5(_) => matches!(algorithm, Algorithm::Md5 | Algorithm::Md5Sess),
+            Secret::Sha256(_) => matches!(algorithm, Algorithm::Sha256 | Algorithm::Sha256Sess),
         }
     }
 
@@ -66,6 +72,8 @@ impl Secret {
         match self {
             Secret::Password(password) => Some(key(algorithm, username, realm, password)),
             Secret::Ha1(ha1) => ha1.hash(algorithm),
+            Secret::Md5(hash) => self.supports(algorithm).then(|| Hash::new(hash)),
+            Secret::Sha256(hash) => self.supports(algorithm).then(|| Hash::new(hash)),
         }
     }
 }
@@ -75,6 +83,8 @@ impl fmt::Debug for Secret {
         f.write_str(match self {
             Secret::Password(_) => "Password(..)",
             Secret::Ha1(_) => "Ha1(..)",
+            Secret::Md5(_) => "Md5(..)",
+            Secret::Sha256(_) => "Sha256(..)",
         })
     }
 }
@@ -100,5 +110,27 @@ mod tests {
         assert_eq!(format!("{:?}", Secret::Ha1(ha1)), "Ha1(..)");
         let password = Secret::Password("opensesame".to_owned());
         assert_eq!(format!("{password:?}"), "Password(..)");
+        assert_eq!(format!("{:?}", Secret::Md5([7; 16])), "Md5(..)");
+    }
+
+    #[test]
+    fn one_hash_answers_for_its_own_algorithm_alone() {
+        let ha1 = Ha1::new("u", "r", "opensesame");
+        let (md5, sha256) = (Secret::Md5(ha1.md5), Secret::Sha256(ha1.sha256));
+        for (secret, algorithm, fits) in [
+            (&md5, Algorithm::Md5, true),
+            (&md5, Algorithm::Md5Sess, true),
+            (&md5, Algorithm::Sha256, false),
+            (&sha256, Algorithm::Sha256, true),
+            (&sha256, Algorithm::Md5, false),
+            (&sha256, Algorithm::Sha512256, false),
+        ] {
+            assert_eq!(secret.supports(algorithm), fits);
+            let hash = secret.hash(algorithm, "u", "r");
+            let same = hash.is_some_and(|h| {
+                Some(h.as_bytes().to_vec()) == ha1.hash(algorithm).map(|h| h.as_bytes().to_vec())
+            });
+            assert_eq!(same, fits);
+        }
     }
 }

@@ -90,6 +90,9 @@ pub enum Failure {
 pub struct Config {
     /// The number of the shard; our branches carry it.
     pub shard: u8,
+    /// How many shards there are. The Call-IDs of our own calls and requests belong to this one of
+    /// them ([`crate::shard::shard_of`]), so that what comes back finds its way here. 0 counts as 1.
+    pub shards: u16,
     /// Randomness for tags, branches and hashes.
     pub seed: [u8; 32],
     /// What our Server and User-Agent headers say; empty for none.
@@ -110,7 +113,7 @@ impl Endpoint {
     /// An endpoint without listeners.
     pub fn new(config: Config, now: Time) -> Endpoint {
         Endpoint {
-            tx: Transactions::new(config.shard, config.seed, now),
+            tx: Transactions::new((config.shard, config.shards), config.seed, now),
             proxy: Proxy::default(),
             agent: UserAgent::new(config.product),
             own: OwnNames::default(),
@@ -127,6 +130,12 @@ impl Endpoint {
     /// Adds a domain that this element is responsible for (RFC 3261 §16.4, §16.5).
     pub fn add_domain(&mut self, domain: &str) {
         self.own.add_domain(domain);
+    }
+
+    /// Marks the Record-Routes of this element with a key, which its other shards and later runs share; requests
+    /// inside dialogs then find their way only along a marked Route. Others come as [`Event::Request`].
+    pub fn mark_routes(&mut self, key: &[u8; 16]) {
+        self.proxy.mark_routes(key);
     }
 
     /// The hosts that mean this element.
@@ -185,6 +194,7 @@ impl Endpoint {
         while let Some(alarm) = self.tx.wheel.pop(now) {
             self.on_alarm(now, alarm);
         }
+        self.agent.settle(now, &mut self.tx);
     }
 
     fn on_alarm(&mut self, now: Time, alarm: Alarm) {
@@ -335,6 +345,10 @@ impl Endpoint {
             return;
         };
         let tag = self.tx.local_tag(invite);
+        let elsewhere = self
+            .tx
+            .request(id)
+            .is_some_and(|cancel| ua::is_answered_elsewhere(&cancel));
         let mut reply = Reply::new(StatusCode(200));
         reply.to_tag = Some(&tag);
         self.tx.respond(now, id, &reply);
@@ -343,7 +357,8 @@ impl Endpoint {
                 self.proxy.cancel(now, &mut self.tx, context);
             }
             Some(ServerUser::Agent(token)) => {
-                self.agent.on_cancel(now, &mut self.tx, token, invite);
+                self.agent
+                    .on_cancel(now, &mut self.tx, token, invite, elsewhere);
             }
             Some(ServerUser::Undecided) => {
                 self.tx.respond(now, invite, &Reply::new(StatusCode(487)));

@@ -5,8 +5,10 @@ use bytes::Bytes;
 use super::cancel::{TIMER_C, send_cancel};
 use super::{Best, BranchState, ContextId, Proxy, ResponseContext};
 use crate::endpoint::{Alarm, Failure, OwnNames};
+use crate::flow::Flow;
 use crate::header::{HeaderName, Via};
 use crate::message::{Method, StatusCode};
+use crate::random::push_decimal;
 use crate::respond::Reply;
 use crate::time::Time;
 use crate::transaction::{T1X64, Transactions};
@@ -46,7 +48,7 @@ impl Proxy {
             }
             // RFC 4320 §4.1: a request other than INVITE gets no provisional response but 100.
             if let (Some(server), true) = (context.server, invite && !context.answered)
-                && let Some(bytes) = without_top_via(&mut self.edit, packet, via)
+                && let Some(bytes) = without_top_via(&mut self.edit, packet, via, context.upstream)
             {
                 tx.respond_with(now, server, code, bytes);
             }
@@ -63,7 +65,8 @@ impl Proxy {
             self.go_on(now, tx, own, id);
             return;
         }
-        let Some(bytes) = without_top_via(&mut self.edit, packet, via) else {
+        let upstream = context.upstream;
+        let Some(bytes) = without_top_via(&mut self.edit, packet, via, upstream) else {
             // The next hop lost the Via of whoever asked: nobody further up could do anything with this.
             self.finish_branch(now, tx, id, number, StatusCode(502), None);
             self.go_on(now, tx, own, id);
@@ -336,7 +339,14 @@ fn challenges(packet: &Packet<'_>) -> Vec<u8> {
 }
 
 /// The response as it goes upstream: without our Via (§16.7 step 3). `None` when no Via is left: it was for us.
-fn without_top_via(edit: &mut Edit, packet: &Packet<'_>, via: &Via<'_>) -> Option<Bytes> {
+///
+/// A datagram may leave its Content-Length out; on a stream nobody would find the end of the response (§18.3).
+fn without_top_via(
+    edit: &mut Edit,
+    packet: &Packet<'_>,
+    via: &Via<'_>,
+    upstream: Flow,
+) -> Option<Bytes> {
     let header = packet.header(HeaderName::Via)?;
     edit.clear();
     edit.remove(0..packet.start_at());
@@ -349,6 +359,14 @@ fn without_top_via(edit: &mut Edit, packet: &Packet<'_>, via: &Via<'_>) -> Optio
             packet.all(HeaderName::Via).nth(1)?;
             edit.remove(header.line_range());
         }
+    }
+    if upstream.transport.is_reliable() && !packet.has(HeaderName::ContentLength) {
+        let end = packet.headers().last()?.line_range().end;
+        edit.insert_with(end, |out| {
+            out.extend_from_slice(b"Content-Length: ");
+            push_decimal(out, packet.body().len() as u64);
+            out.extend_from_slice(b"\r\n");
+        });
     }
     Some(Bytes::from(edit.print(&packet.bytes()[..packet.end()])))
 }

@@ -1,16 +1,20 @@
 //! The stateful proxy (RFC 3261 §16): one response context for each forwarded request.
 //!
-//! `route` is §16.4 (what Route and Request-URI mean), `forward` is §16.6 (what leaves), `context` is
-//! §16.7 (which response goes back), `cancel` is §16.10, `loops` is RFC 5393.
+//! `route` is §16.4 (what Route and Request-URI mean), `forward` is §16.6 (where it goes), `outgoing`
+//! the same (what leaves), `context` is §16.7 (which response goes back), `cancel` is §16.10, `loops`
+//! is RFC 5393, `mark` tells the dialogs that passed here from those that somebody made up.
 
 mod cancel;
 mod context;
 mod forward;
 mod loops;
+mod mark;
+mod outgoing;
 mod route;
 
 use bytes::Bytes;
 
+use self::mark::RouteMark;
 use crate::flow::Flow;
 use crate::locate::NextHop;
 use crate::message::{Method, StatusCode};
@@ -73,6 +77,8 @@ pub const MAX_TARGETS: usize = 32;
 pub struct Proxy {
     contexts: Slab<ResponseContext>,
     edit: Edit,
+    /// Marks what we record and knows it again; without one every Route that names us counts.
+    mark: Option<RouteMark>,
 }
 
 /// One forwarded request and what came back for it (§16.7).
@@ -135,6 +141,11 @@ struct Best {
 }
 
 impl Proxy {
+    /// Marks Record-Routes with this key from now on, and believes marked Routes alone.
+    pub(crate) fn mark_routes(&mut self, key: &[u8; 16]) {
+        self.mark = Some(RouteMark::new(key));
+    }
+
     /// How many requests wait for responses.
     pub fn len(&self) -> usize {
         self.contexts.len()

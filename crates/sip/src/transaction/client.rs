@@ -85,12 +85,17 @@ impl Client {
     /// The ACK for a final response that is not 2xx (§17.1.1.3).
     pub(super) fn ack(&self, response: &Packet<'_>) -> Option<Bytes> {
         let to = response.header(HeaderName::To)?;
-        same_hop_request(&self.request, "ACK", Some(to.value()))
+        same_hop_request(&self.request, "ACK", Some(to.value()), None)
     }
 }
 
 /// ACK or CANCEL for a request that was sent: same Request-URI, Via, From, Call-ID, number and Route (§9.1, §17.1.1.3).
-fn same_hop_request(request: &Bytes, method: &str, to: Option<&[u8]>) -> Option<Bytes> {
+fn same_hop_request(
+    request: &Bytes,
+    method: &str,
+    to: Option<&[u8]>,
+    reason: Option<&str>,
+) -> Option<Bytes> {
     let stored = Stored::scan(request.clone()).ok()?;
     let packet = stored.packet();
     let cseq = CSeq::parse(packet.value(HeaderName::CSeq)?).ok()?;
@@ -118,7 +123,11 @@ fn same_hop_request(request: &Bytes, method: &str, to: Option<&[u8]>) -> Option<
     push_decimal(&mut out, u64::from(cseq.number));
     out.push(b' ');
     out.extend_from_slice(method.as_bytes());
-    out.extend_from_slice(b"\r\nContent-Length: 0\r\n\r\n");
+    out.extend_from_slice(b"\r\n");
+    if let Some(reason) = reason {
+        line(&mut out, "Reason", reason.as_bytes());
+    }
+    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     Some(Bytes::from(out))
 }
 
@@ -196,6 +205,11 @@ impl Transactions {
     /// Sends CANCEL for an INVITE that has a provisional response and no final one (§9.1).
     /// The caller waits for the provisional response first. Says whether it left.
     pub fn cancel_client(&mut self, now: Time, id: ClientId) -> bool {
+        self.cancel_client_because(now, id, None)
+    }
+
+    /// As [`Transactions::cancel_client`], with a Reason (RFC 3326) that may stand in a header.
+    pub fn cancel_client_because(&mut self, now: Time, id: ClientId, reason: Option<&str>) -> bool {
         let Some(client) = self.clients.get(id) else {
             return false;
         };
@@ -204,7 +218,7 @@ impl Transactions {
         {
             return false;
         }
-        let Some(request) = same_hop_request(&client.request, "CANCEL", None) else {
+        let Some(request) = same_hop_request(&client.request, "CANCEL", None, reason) else {
             return false;
         };
         let reserved = self.reserve_client(User::Nobody, Method::Cancel, client.flow);

@@ -15,6 +15,7 @@ use crate::flow::{Flow, Transmit, Transport};
 use crate::message::Method;
 use crate::random::Random;
 use crate::resolve::Query;
+use crate::shard::shard_of;
 use crate::slab::Slab;
 use crate::time::Time;
 use crate::timers::Wheel;
@@ -26,6 +27,7 @@ pub const MAX_TRANSACTIONS: usize = 500_000;
 #[derive(Debug)]
 pub struct Transactions {
     pub(crate) shard: u8,
+    shards: u16,
     pub(super) clients: Slab<Client>,
     pub(super) servers: Slab<Server>,
     pub(super) by_key: HashMap<u64, ServerId, BuildHasherDefault<AlreadyHashed>>,
@@ -62,8 +64,8 @@ impl Hasher for AlreadyHashed {
 }
 
 impl Transactions {
-    /// An empty layer for one shard.
-    pub fn new(shard: u8, seed: [u8; 32], now: Time) -> Transactions {
+    /// An empty layer for one shard: its number, and how many there are.
+    pub fn new((shard, shards): (u8, u16), seed: [u8; 32], now: Time) -> Transactions {
         let mut random = Random::new(seed);
         let hasher = ahash::RandomState::with_seeds(
             random.bits(),
@@ -73,6 +75,7 @@ impl Transactions {
         );
         Transactions {
             shard,
+            shards: shards.max(1),
             clients: Slab::default(),
             servers: Slab::default(),
             by_key: HashMap::default(),
@@ -150,6 +153,21 @@ impl Transactions {
             hasher.write(part);
         }
         hasher.finish()
+    }
+
+    /// A Call-ID of ours: random, and of this shard.
+    pub(crate) fn call_id(&mut self) -> String {
+        let (own, shards) = (usize::from(self.shard), usize::from(self.shards));
+        // Each try succeeds once in `shards` times; as good as never does it take this many.
+        let tries = if own < shards { 40 * shards } else { 1 };
+        let mut call_id = String::new();
+        for _ in 0..tries {
+            call_id = self.random.token() + &self.random.token();
+            if shard_of(call_id.as_bytes(), shards) == own {
+                break;
+            }
+        }
+        call_id
     }
 
     /// The address that messages to `remote` leave from (RFC 3261 §18.1): the one that a peer's request
@@ -330,4 +348,24 @@ pub enum User {
 /// Whether the INVITE machine or the other one belongs to a method.
 pub(super) const fn is_invite(method: Method) -> bool {
     matches!(method, Method::Invite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_call_ids_belong_to_our_shard() {
+        for (shard, shards) in [(0, 0), (0, 1), (1, 2), (6, 7), (255, 256)] {
+            let mut tx = Transactions::new((shard, shards), [3; 32], Time::ZERO);
+            let mut seen = Vec::new();
+            for _ in 0..20 {
+                let call_id = tx.call_id();
+                let home = shard_of(call_id.as_bytes(), usize::from(shards.max(1)));
+                assert_eq!(home, usize::from(shard), "of {shards}");
+                assert!(!seen.contains(&call_id));
+                seen.push(call_id);
+            }
+        }
+    }
 }

@@ -33,6 +33,38 @@ pub struct Account {
     /// Whether the Contact over UDP names the address that the server sees us at (RFC 3581), when
     /// that is not the one that we are bound to.
     pub public_contact: bool,
+    /// Whether provisional responses are sent and asked for reliably (RFC 3262).
+    pub reliable: Reliable,
+    /// After how many seconds without a refresh a session counts as gone (RFC 4028); at least
+    /// `min_se`. `None`: without session timers.
+    pub session_expires: Option<u32>,
+    /// The shortest such interval that is accepted of a peer, at least 90 seconds (RFC 4028 §5).
+    pub min_se: u32,
+    /// How often one call follows redirections (3xx); 0: never, and [`super::Cause::Refused`] tells the
+    /// addresses.
+    pub follow_redirects: u8,
+    /// Whether a call is hung up when its peer has been transferred (RFC 5589 §6.1).
+    pub hang_up_transferred: bool,
+    /// Whether a REFER outside any call is told to the owner (click-to-dial); else it is refused with 403.
+    pub refer_outside_calls: bool,
+    /// Whether calls and messages hide who we are (RFC 3323, 3325 §9.3).
+    pub anonymous: bool,
+    /// Whether P-Asserted-Identity is believed in calls that come from where we are registered
+    /// (RFC 3325 §6: only from within a trust domain).
+    pub trust_asserted: bool,
+}
+
+/// What an account does about reliable provisional responses (100rel, RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// They are not known: a caller that requires them is refused with 420.
+    Off,
+    /// They are offered. A provisional response is sent reliably when the caller requires that, or
+    /// when it carries a session description and the caller supports it.
+    #[default]
+    Supported,
+    /// They are required: a caller without them is refused with 421, a callee without them refuses us.
+    Required,
 }
 
 impl Account {
@@ -48,6 +80,14 @@ impl Account {
             instance: None,
             user_agent: "sori".to_owned(),
             public_contact: true,
+            reliable: Reliable::default(),
+            session_expires: Some(1800),
+            min_se: 90,
+            follow_redirects: 5,
+            hang_up_transferred: true,
+            refer_outside_calls: false,
+            anonymous: false,
+            trust_asserted: false,
         }
     }
 }

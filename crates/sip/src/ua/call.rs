@@ -4,18 +4,21 @@ use bytes::Bytes;
 
 use super::answer::{Pending, Unacked};
 use super::dialog::Dialog;
-use super::draft::{Contact, Draft, is_clean, is_token, readable};
-use super::event::{AccountId, CallId, Cause, Event, Misuse};
-use super::offer_answer::OfferAnswer;
-use super::outbound::{OutboundId, Outcome, Purpose, reason_of};
-use super::{ALLOW, Alarm, MAX_CALLS, MAX_FORKS, UserAgent, alarm, tell};
-use crate::auth::Asker;
+use super::draft::{Contact, Draft, is_clean, is_token};
+use super::event::{AccountId, CallId, Cause, Misuse};
+use super::offer_answer::{Exchange, OfferAnswer};
+use super::outbound::{OutboundId, Purpose};
+use super::prack::Acknowledged;
+use super::related::Related;
+use super::reliable::Reliable;
+use super::session_timer::SessionTimer;
+use super::update::Change;
+use super::{ALLOW, MAX_CALLS, MAX_FORKS, UserAgent};
 use crate::flow::Flow;
 use crate::header::{ContentType, HeaderName, NameAddr};
-use crate::message::{Method, StatusCode};
-use crate::slab::Key;
+use crate::message::Method;
 use crate::time::Time;
-use crate::transaction::{T1X64, Transactions};
+use crate::transaction::Transactions;
 use crate::wire::Packet;
 
 /// One call: an INVITE and all that follows from it.
@@ -31,15 +34,22 @@ pub(super) struct Call {
     pub(super) legs: Vec<Leg>,
     /// Which of the legs won.
     pub(super) confirmed: Option<usize>,
-    pub(super) session: OfferAnswer,
+    /// Offer and answer in the confirmed dialog; before there is one, as our INVITE began it.
+    pub(super) session: Exchange,
     /// Our INVITE that made the call; kept for the repetitions of its 2xx.
     pub(super) invite: Option<OutboundId>,
     /// Our last re-INVITE.
     pub(super) reinvite: Option<OutboundId>,
-    /// Our re-INVITE that has no final response yet, with its offer.
+    /// Our re-INVITE or UPDATE that has no final response yet, with its offer.
     pub(super) reoffering: Option<Reoffering>,
     /// The peer's INVITE that we have not answered.
     pub(super) pending: Option<Pending>,
+    /// Our reliable provisional responses to the peer's INVITE.
+    pub(super) reliable: Reliable,
+    /// The peer's UPDATE or PRACK whose offer we have not answered.
+    pub(super) change: Option<Change>,
+    /// What ends the call when nobody keeps it up.
+    pub(super) timer: SessionTimer,
     /// Our 2xx that has no ACK yet.
     pub(super) unacked: Option<Unacked>,
     /// The flow that the peer's messages come on.
@@ -51,6 +61,7 @@ pub(super) struct Call {
     pub(super) linger_until: Time,
     /// How the call ends, once it is decided.
     pub(super) cause: Option<Cause>,
+    pub(super) related: Related,
 }
 
 /// Where a call stands.
@@ -74,6 +85,12 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Leg {
     pub(super) dialog: Dialog,
+    /// Offer and answer while the dialog is early and the INVITE is ours; each fork has its own.
+    pub(super) session: Exchange,
+    /// The last reliable provisional response, and its PRACK.
+    pub(super) acknowledged: Option<Acknowledged>,
+    /// The peer says that it takes UPDATE.
+    pub(super) allows_update: bool,
     /// The last ACK that left, for repetitions of the 2xx.
     pub(super) ack: Option<SentAck>,
     /// The peer hung up before its 2xx came.
@@ -87,10 +104,20 @@ pub(super) struct SentAck {
     pub(super) bytes: Bytes,
 }
 
-/// A re-INVITE of ours.
+/// A re-INVITE or UPDATE of ours.
 #[derive(Debug)]
 pub(super) struct Reoffering {
+    /// Which of the two.
+    pub(super) by: Method,
+    /// The dialog that it is sent in.
+    pub(super) leg: usize,
     pub(super) offer: Option<Vec<u8>>,
+    /// The UPDATE on its way.
+    pub(super) request: Option<OutboundId>,
+    /// It only keeps the session up; the owner knows nothing of it.
+    pub(super) refresh: bool,
+    /// A reliable provisional response has brought the answer already.
+    pub(super) answered: bool,
     /// How often the peer was doing the same (491).
     pub(super) glares: u8,
     /// The timer that sends it again.
@@ -98,6 +125,39 @@ pub(super) struct Reoffering {
 }
 
 impl Call {
+    /// A call of which nothing is known but its Call-ID and our tag.
+    pub(super) fn new(
+        now: Time,
+        account: Option<AccountId>,
+        user: String,
+        (call_id, local_tag): (String, String),
+        phase: Phase,
+    ) -> Call {
+        Call {
+            account,
+            user,
+            call_id,
+            local_tag,
+            phase,
+            legs: Vec::new(),
+            confirmed: None,
+            session: Exchange::default(),
+            invite: None,
+            reinvite: None,
+            reoffering: None,
+            pending: None,
+            reliable: Reliable::default(),
+            change: None,
+            timer: SessionTimer::default(),
+            unacked: None,
+            flow: None,
+            direct: false,
+            linger_until: now,
+            cause: None,
+            related: Related::default(),
+        }
+    }
+
     pub(super) fn is_calling(&self) -> bool {
         self.phase == Phase::Calling
     }
@@ -107,11 +167,70 @@ impl Call {
         self.legs.get_mut(self.confirmed?)
     }
 
+    /// Offer and answer in one of the dialogs.
+    pub(super) fn exchange(&self, leg: usize) -> Option<&Exchange> {
+        if self.confirmed == Some(leg) {
+            return Some(&self.session);
+        }
+        self.legs.get(leg).map(|l| &l.session)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn exchange_mut(&mut self, leg: usize) -> Option<&mut Exchange> {
+        if self.confirmed == Some(leg) {
+            return Some(&mut self.session);
+        }
+        self.legs.get_mut(leg).map(|l| &mut l.session)
+    }
+
+    /// Whether a response to our INVITE or re-INVITE is to describe the session in one of the dialogs.
+    pub(super) fn awaits_response(&self, leg: usize) -> bool {
+        let updating = self
+            .reoffering
+            .as_ref()
+            .is_some_and(|r| r.by == Method::Update && r.leg == leg && r.offer.is_some());
+        let state = self.exchange(leg).map(|e| e.state);
+        let open = matches!(state, Some(OfferAnswer::Offered | OfferAnswer::Inviting));
+        open && !updating
+    }
+
     /// A number for another try of a request in the dialog.
     pub(super) fn next_cseq(&mut self) -> Option<u32> {
         let dialog = &mut self.leg_mut()?.dialog;
         dialog.local_cseq = dialog.local_cseq.saturating_add(1);
         Some(dialog.local_cseq)
+    }
+
+    /// The same for a PRACK or UPDATE, which may be in an early dialog.
+    pub(super) fn next_cseq_of(&mut self, request: OutboundId) -> Option<u32> {
+        let updating = self
+            .reoffering
+            .as_ref()
+            .filter(|r| r.request == Some(request));
+        let leg = match updating {
+            Some(reoffering) => Some(reoffering.leg),
+            None => self.legs.iter().position(|l| l.has_prack(request)),
+        };
+        let dialog = &mut self.legs.get_mut(leg?)?.dialog;
+        dialog.local_cseq = dialog.local_cseq.saturating_add(1);
+        Some(dialog.local_cseq)
+    }
+
+    /// Whether a re-INVITE of ours is on its way.
+    pub(super) fn reoffering_invites(&self) -> bool {
+        let by_invite = |r: &Reoffering| r.by == Method::Invite && r.serial == 0;
+        self.reoffering.as_ref().is_some_and(by_invite)
+    }
+
+    /// Takes a dialog that a fork of our INVITE made; `None` when there are enough of them.
+    pub(super) fn new_leg(&mut self, dialog: Option<Dialog>) -> Option<usize> {
+        if self.legs.len() >= MAX_FORKS {
+            return None;
+        }
+        let mut leg = Leg::new(dialog)?;
+        leg.session = self.session.clone();
+        self.legs.push(leg);
+        Some(self.legs.len().saturating_sub(1))
     }
 
     /// The dialog with this tag of the peer.
@@ -121,6 +240,27 @@ impl Call {
 
     pub(super) fn draft(&mut self, method: Method) -> Option<Draft> {
         Some(self.leg_mut()?.dialog.request(method))
+    }
+}
+
+impl Reoffering {
+    pub(super) fn new(by: Method, leg: usize, offer: Option<Vec<u8>>) -> Reoffering {
+        Reoffering {
+            by,
+            leg,
+            offer,
+            request: None,
+            refresh: false,
+            answered: false,
+            glares: 0,
+            serial: 0,
+        }
+    }
+
+    /// The same, to keep the session up.
+    pub(super) fn refreshing(mut self) -> Reoffering {
+        self.refresh = true;
+        self
     }
 }
 
@@ -139,36 +279,64 @@ impl UserAgent {
         offer: Option<Vec<u8>>,
         headers: &[(String, String)],
     ) -> Result<CallId, Misuse> {
+        let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
+        let anonymous = profile.account.anonymous;
+        let related = Related::default();
+        self.place(now, tx, account, target, offer, headers, anonymous, related)
+    }
+
+    /// Calls `target` without telling who calls (RFC 3323, 3325), whatever the account says.
+    ///
+    /// # Errors
+    /// As [`UserAgent::call`].
+    pub fn call_anonymously(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+        headers: &[(String, String)],
+    ) -> Result<CallId, Misuse> {
+        let related = Related::default();
+        self.place(now, tx, account, target, offer, headers, true, related)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the request")]
+    pub(super) fn place(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        target: &str,
+        offer: Option<Vec<u8>>,
+        headers: &[(String, String)],
+        anonymous: bool,
+        related: Related,
+    ) -> Result<CallId, Misuse> {
         if self.live >= MAX_CALLS {
             return Err(Misuse::Full);
         }
         let mut draft = self.outside_draft(tx, account, Method::Invite, target, headers)?;
         let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
         let preferred = profile.registration.flow;
-        let user = profile.user.clone();
+        let (from, user) = profile.face(anonymous);
+        let user = user.to_owned();
         let local_tag = tx.random.token();
-        draft.from = format!("{};tag={local_tag}", profile.local).into_bytes();
-        let session = OfferAnswer::invite_sent(offer.is_some());
-        furnish(&mut draft, &user, offer);
-        let call = Call {
-            account: Some(account),
-            user,
-            call_id: draft.call_id.clone(),
-            local_tag,
-            phase: Phase::Calling,
-            legs: Vec::new(),
-            confirmed: None,
-            session,
-            invite: None,
-            reinvite: None,
-            reoffering: None,
-            pending: None,
-            unacked: None,
-            flow: None,
-            direct: false,
-            linger_until: now,
-            cause: None,
-        };
+        draft.from = format!("{from};tag={local_tag}").into_bytes();
+        if anonymous {
+            draft.headers.extend(profile.privacy());
+        }
+        draft
+            .headers
+            .extend(self.recv_info().map(|list| ("Recv-Info".to_owned(), list)));
+        let names = (draft.call_id.clone(), local_tag);
+        let mut call = Call::new(now, Some(account), user, names, Phase::Calling);
+        call.session.invite_sent(offer.as_deref());
+        call.related = related;
+        furnish(&mut draft, &call.user, offer);
+        self.declare(&mut draft, Some(account));
+        self.ask_interval(&mut draft, Some(account), None);
         let id = self.keep_call(tx, call);
         match self.prepare(tx, Purpose::Invite(id), Some(account), draft, preferred) {
             Ok(invite) => {
@@ -208,269 +376,6 @@ impl UserAgent {
         same.then_some(id)
     }
 
-    /// A provisional response: an early dialog perhaps (RFC 3261 §13.2.2.1), and the moment from
-    /// which CANCEL may be sent (§9.1).
-    pub(super) fn on_provisional(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: OutboundId,
-        response: &Packet<'_>,
-    ) {
-        let Some(outbound) = self.outbound.get(id) else {
-            return;
-        };
-        let (Purpose::Invite(call_id), client) = (outbound.purpose, outbound.client) else {
-            return;
-        };
-        let Some(call) = self.calls.get_mut(Key::from_u64(call_id.0)) else {
-            return;
-        };
-        if call.phase == Phase::Cancelling {
-            if client.is_some_and(|c| tx.cancel_client(now, c)) {
-                alarm(now, tx, T1X64, call_id.0, Alarm::CancelGivesUp);
-            }
-            return;
-        }
-        let code = response.status().unwrap_or(StatusCode(100));
-        if call.phase != Phase::Calling || code.0 == 100 {
-            return;
-        }
-        if let Some(tag) = tag_of(response, HeaderName::To)
-            && call.leg_with(Some(tag)).is_none()
-            && call.legs.len() < MAX_FORKS
-        {
-            call.legs
-                .extend(Leg::new(Dialog::from_response(&outbound.draft, response)));
-        }
-        tell(
-            tx,
-            Event::Progress {
-                call: call_id,
-                status: code,
-                reason: reason_of(response),
-                body: session_of(response),
-            },
-        );
-    }
-
-    /// A 2xx to an INVITE of ours, the first or a repetition (RFC 3261 §13.2.2.4).
-    pub(super) fn on_accepted(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        outbound: OutboundId,
-        response: &Packet<'_>,
-        flow: Flow,
-    ) {
-        let Some(draft) = self.outbound.get(outbound).map(|o| &o.draft) else {
-            return;
-        };
-        let cseq = draft.cseq;
-        let Some(call) = self.calls.get_mut(Key::from_u64(id.0)) else {
-            return;
-        };
-        let tag = tag_of(response, HeaderName::To);
-        if call.invite != Some(outbound) {
-            self.on_reoffer_accepted(now, tx, id, outbound, response);
-            return;
-        }
-        let leg = match call.leg_with(tag) {
-            Some(leg) => leg,
-            None if call.legs.len() < MAX_FORKS => {
-                call.legs
-                    .extend(Leg::new(Dialog::from_response(draft, response)));
-                call.legs.len().saturating_sub(1)
-            }
-            None => return,
-        };
-        let Some(known) = call.legs.get_mut(leg) else {
-            return;
-        };
-        if let Some(ack) = known.ack.as_ref().filter(|a| a.cseq == cseq) {
-            tx.send(ack.flow, ack.bytes.clone());
-        } else if call.confirmed == Some(leg) {
-            // The owner has not answered the offer in it.
-        } else {
-            known.dialog.confirm(response);
-            if call.confirmed.is_some() || call.phase == Phase::Over {
-                self.drop_fork(now, tx, id, outbound, leg, flow);
-            } else {
-                self.on_answered(now, tx, id, (outbound, leg), response, flow);
-            }
-        }
-    }
-
-    /// The first 2xx: this leg is the call.
-    fn on_answered(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        (outbound, index): (OutboundId, usize),
-        response: &Packet<'_>,
-        flow: Flow,
-    ) {
-        let Some(call) = self.call_mut(id) else {
-            return;
-        };
-        let Some(leg) = call.legs.get(index) else {
-            return;
-        };
-        let dead = leg.dead;
-        let remote_uri = readable(&leg.dialog.target);
-        let body = session_of(response);
-        call.confirmed = Some(index);
-        call.flow = Some(flow);
-        call.linger_until = now + T1X64;
-        if dead {
-            self.send_ack(now, tx, id, outbound, index, None);
-            self.end(now, tx, id, Cause::ByPeer { reason: None });
-            return;
-        }
-        if call.phase == Phase::Cancelling {
-            self.send_ack(now, tx, id, outbound, index, None);
-            self.send_bye(now, tx, id, Cause::Cancelled);
-            return;
-        }
-        call.phase = Phase::Up;
-        call.session = call.session.accept_received(body.is_some());
-        let waits = call.session.waits_for_owner();
-        tell(
-            tx,
-            Event::Established {
-                call: id,
-                remote_uri,
-                body,
-                flow,
-            },
-        );
-        if !waits {
-            self.send_ack(now, tx, id, outbound, index, None);
-        }
-    }
-
-    /// Another fork answered too: it gets its ACK, and BYE.
-    fn drop_fork(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        outbound: OutboundId,
-        leg: usize,
-        flow: Flow,
-    ) {
-        self.send_ack(now, tx, id, outbound, leg, None);
-        let Some(call) = self.call_mut(id) else {
-            return;
-        };
-        let account = call.account;
-        let Some(leg) = call.legs.get_mut(leg).filter(|l| !l.dead) else {
-            return;
-        };
-        leg.dead = true;
-        let draft = leg.dialog.request(Method::Bye);
-        if let Ok(bye) = self.prepare(tx, Purpose::ByeFork, account, draft, Some(flow)) {
-            self.drive(now, tx, bye);
-        }
-    }
-
-    /// Answers the offer that came with the 2xx to an INVITE without one.
-    ///
-    /// # Errors
-    /// [`Misuse::NoCall`]; [`Misuse::OfferAnswer`] when no answer is due.
-    pub fn acknowledge(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        call: CallId,
-        answer: Vec<u8>,
-    ) -> Result<(), Misuse> {
-        let known = self.live_call(call)?;
-        if known.phase != Phase::Up || known.pending.is_some() || !known.session.waits_for_owner() {
-            return Err(Misuse::OfferAnswer);
-        }
-        known.session = OfferAnswer::Stable;
-        self.acknowledge_with(now, tx, call, Some(answer));
-        Ok(())
-    }
-
-    /// Sends the ACK that waited for an answer.
-    pub(super) fn acknowledge_with(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        answer: Option<Vec<u8>>,
-    ) {
-        let Some(call) = self.call_of(id) else {
-            return;
-        };
-        if let (Some(leg), Some(invite)) = (call.confirmed, call.reinvite.or(call.invite)) {
-            self.send_ack(now, tx, id, invite, leg, answer);
-        }
-    }
-
-    pub(super) fn send_ack(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        invite: OutboundId,
-        leg: usize,
-        body: Option<Vec<u8>>,
-    ) {
-        let Some(outbound) = self.outbound.get(invite) else {
-            return;
-        };
-        // RFC 3261 §22.1: the ACK carries the credentials of its INVITE.
-        let credentials: Vec<(Asker, String)> = outbound.credentials.clone();
-        let (cseq, flow) = (outbound.draft.cseq, outbound.flow);
-        let Some(call) = self.call_of(id) else {
-            return;
-        };
-        let (account, flow) = (call.account, call.flow.or(flow));
-        let Some(mut draft) = call.legs.get(leg).map(|l| l.dialog.ack(cseq)) else {
-            return;
-        };
-        draft.body = body.map(sdp);
-        if let Ok(ack) = self.prepare(tx, Purpose::Ack(id, leg), account, draft, flow) {
-            if let Some(outbound) = self.outbound.get_mut(ack) {
-                outbound.credentials = credentials;
-            }
-            self.drive(now, tx, ack);
-        }
-    }
-
-    /// An ACK left: it is kept for repetitions of the 2xx.
-    pub(super) fn note_ack(&mut self, purpose: Purpose, cseq: u32, flow: Flow, bytes: Bytes) {
-        if let Purpose::Ack(call, leg) = purpose
-            && let Some(leg) = self.call_mut(call).and_then(|c| c.legs.get_mut(leg))
-        {
-            leg.ack = Some(SentAck { cseq, flow, bytes });
-        }
-    }
-
-    /// Our INVITE failed.
-    pub(super) fn on_refused(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        id: CallId,
-        outcome: &Outcome<'_>,
-    ) {
-        let Some(call) = self.call_mut(id) else {
-            return;
-        };
-        call.invite = None;
-        let cause = match call.phase {
-            Phase::Cancelling => Cause::Cancelled,
-            _ => outcome.cause(),
-        };
-        self.end(now, tx, id, cause);
-    }
-
     /// A call that is not over.
     pub(super) fn live_call(&mut self, id: CallId) -> Result<&mut Call, Misuse> {
         self.call_mut(id)
@@ -483,6 +388,9 @@ impl Leg {
     pub(super) fn new(dialog: Option<Dialog>) -> Option<Leg> {
         Some(Leg {
             dialog: dialog?,
+            session: Exchange::default(),
+            acknowledged: None,
+            allows_update: false,
             ack: None,
             dead: false,
         })

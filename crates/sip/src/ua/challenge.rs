@@ -14,7 +14,7 @@ use crate::wire::Packet;
 
 /// How often one request is sent again with other credentials: a chain of proxies may each ask once,
 /// and each may have a stale nonce to tell of.
-const MAX_ROUNDS: u8 = 8;
+pub(super) const MAX_ROUNDS: u8 = 8;
 
 impl UserAgent {
     /// 401 and 407: the request goes again with credentials, or fails (RFC 3261 §22.2, §22.3).
@@ -40,7 +40,7 @@ impl UserAgent {
         let Some(purpose) = self.outbound.get(id).map(|o| o.purpose) else {
             return;
         };
-        let cseq = self.next_cseq(id, purpose);
+        let cseq = self.next_cseq(now, tx, id, purpose);
         let Some(outbound) = self.outbound.get_mut(id) else {
             return;
         };
@@ -102,23 +102,29 @@ impl UserAgent {
     }
 
     /// The number of the next try: one more (RFC 3261 §8.1.3.5).
-    fn next_cseq(&mut self, id: OutboundId, purpose: Purpose) -> u32 {
+    pub(super) fn next_cseq(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        id: OutboundId,
+        purpose: Purpose,
+    ) -> u32 {
         let in_dialog = match purpose {
             Purpose::Register(account) => self.profile_mut(account).map(|p| {
                 p.registration.cseq = p.registration.cseq.saturating_add(1);
                 p.registration.cseq
             }),
             Purpose::Invite(call) => {
-                // The early dialogs of the challenged try died with it.
-                if let Some(call) = self.call_mut(call) {
-                    call.legs.clear();
-                }
+                self.forget_forks(now, tx, call);
                 None
+            }
+            Purpose::Prack(call) | Purpose::Update(call) => {
+                self.call_mut(call).and_then(|c| c.next_cseq_of(id))
             }
             Purpose::Reinvite(call) | Purpose::Bye(call) | Purpose::Asked(Some(call)) => {
                 self.call_mut(call).and_then(super::call::Call::next_cseq)
             }
-            _ => None,
+            purpose => self.usage_cseq(purpose),
         };
         let last = self.outbound.get(id).map_or(0, |o| o.draft.cseq);
         in_dialog.unwrap_or(last.saturating_add(1))

@@ -70,6 +70,16 @@ impl Dialog {
         })
     }
 
+    /// The subscriber's side, from a NOTIFY (RFC 6665 §4.4.1); `local_cseq` is the number of the request
+    /// that asked for it. `None` when it has no Contact or no readable From.
+    pub(super) fn from_notify(notify: &Packet<'_>, local_cseq: u32) -> Option<Dialog> {
+        let mut dialog = Dialog::from_request(notify, "")?;
+        // It knows our tag already.
+        dialog.local = unfold(notify.value(HeaderName::To)?);
+        dialog.local_cseq = local_cseq;
+        Some(dialog)
+    }
+
     /// Whether a request or response of the peer with this tag belongs here.
     pub(super) fn is_with(&self, tag: Option<&[u8]>) -> bool {
         self.remote_tag == tag.unwrap_or_default()

@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use super::call::{Phase, dialog_key};
+use super::call::{Leg, Phase, dialog_key};
 use super::event::{CallId, Cause, Event, Misuse};
-use super::offer_answer::OfferAnswer;
 use super::outbound::{OutboundId, Purpose};
+use super::reliable::Reliable;
 use super::{Alarm, UserAgent, alarm, tell};
 use crate::message::{Method, StatusCode};
 use crate::slab::Key;
@@ -28,13 +28,32 @@ impl UserAgent {
                 self.cancel(now, tx, id, invite);
                 Ok(())
             }
-            Phase::Ringing => self.reject(now, tx, id, StatusCode(603), None),
+            Phase::Ringing => self.refuse_invite(now, tx, id, (StatusCode(603), None), &[]),
             Phase::Up => {
                 self.leave(now, tx, id);
                 Ok(())
             }
             Phase::Cancelling | Phase::Ending | Phase::Over => Ok(()),
         }
+    }
+
+    /// Ends a call as [`UserAgent::hang_up`] does, and says why in the Reason of BYE or CANCEL
+    /// (RFC 3326): `SIP;cause=200;text="Call completed elsewhere"`.
+    ///
+    /// # Errors
+    /// [`Misuse::NoCall`]; [`Misuse::Header`] when `reason` cannot stand in a header.
+    pub fn hang_up_because(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        id: CallId,
+        reason: &str,
+    ) -> Result<(), Misuse> {
+        if !super::draft::is_clean(reason.as_bytes()) {
+            return Err(Misuse::Header);
+        }
+        self.live_call(id)?.related.parting = Some(reason.to_owned());
+        self.hang_up(now, tx, id)
     }
 
     fn cancel(&mut self, now: Time, tx: &mut Transactions, id: CallId, invite: Option<OutboundId>) {
@@ -44,7 +63,8 @@ impl UserAgent {
             self.end(now, tx, id, Cause::Cancelled);
             return;
         };
-        if tx.is_proceeding(client) && tx.cancel_client(now, client) {
+        let reason = self.call_of(id).and_then(|c| c.related.parting.clone());
+        if tx.is_proceeding(client) && tx.cancel_client_because(now, client, reason.as_deref()) {
             alarm(now, tx, T1X64, id.0, Alarm::CancelGivesUp);
         }
     }
@@ -70,8 +90,8 @@ impl UserAgent {
             call.cause = Some(Cause::ByUs);
             return;
         }
-        if call.session.waits_for_owner() {
-            call.session = OfferAnswer::Stable;
+        if call.session.state.waits_for_owner() && !call.legs.iter().any(Leg::owes_prack) {
+            call.session.undo();
             self.acknowledge_with(now, tx, id, None);
         }
         self.send_bye(now, tx, id, Cause::ByUs);
@@ -86,7 +106,11 @@ impl UserAgent {
         call.unacked = None;
         call.cause = Some(cause.clone());
         let (account, flow) = (call.account, call.flow);
-        let bye = call.draft(Method::Bye).and_then(|draft| {
+        let reason = call.related.parting.clone();
+        let bye = call.draft(Method::Bye).and_then(|mut draft| {
+            draft
+                .headers
+                .extend(reason.map(|r| ("Reason".to_owned(), r)));
             self.prepare(tx, Purpose::Bye(id), account, draft, flow)
                 .ok()
         });
@@ -109,14 +133,33 @@ impl UserAgent {
         };
         call.phase = Phase::Over;
         call.pending = None;
+        let change = call.change.take();
+        call.reliable = Reliable::default();
         call.unacked = None;
         call.reoffering = None;
         let rest = call.linger_until.since(now);
         self.live = self.live.saturating_sub(1);
+        if let Some(change) = change {
+            change.refuse(now, tx);
+        }
+        self.report_end(now, tx, id, &cause);
         tell(tx, Event::Ended { call: id, cause });
+        self.transfers_lose_call(now, tx, id);
         if rest > Duration::ZERO {
             alarm(now, tx, rest, id.0, Alarm::Forget);
         } else {
+            self.let_go(now, tx, id);
+        }
+    }
+
+    /// Forgets a call that is over, unless repetitions of a 2xx or reports about a transfer may come.
+    pub(super) fn let_go(&mut self, now: Time, tx: &mut Transactions, id: CallId) {
+        let idle = self.call_of(id).is_some_and(|c| {
+            c.phase == Phase::Over
+                && c.related.transfers.is_empty()
+                && c.linger_until.since(now) == Duration::ZERO
+        });
+        if idle {
             self.forget(tx, id);
         }
     }

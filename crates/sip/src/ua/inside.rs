@@ -4,6 +4,7 @@ use super::answer::{Pending, cseq_of};
 use super::call::{Phase, session_of, tag_of};
 use super::draft::readable;
 use super::event::{CallId, Cause, Event};
+use super::extension::{refuse_terms, refuse_unknown};
 use super::offer_answer::OfferAnswer;
 use super::{ALLOW, UserAgent, tell};
 use crate::flow::Flow;
@@ -22,16 +23,24 @@ impl UserAgent {
         tx: &mut Transactions,
         server: ServerId,
     ) -> bool {
-        let Some(found) = tx.request(server).and_then(|packet| {
+        let Some((call, usage)) = tx.request(server).and_then(|packet| {
             let tag = tag_of(&packet, HeaderName::To)?;
-            self.find_call(tx, packet.call_id(), tag)
+            let call = self.find_call(tx, packet.call_id(), tag);
+            Some((call, self.find_usage(tx, packet.call_id(), tag)))
         }) else {
             return false;
         };
         let Some((request, source)) = stored_request(tx, server) else {
             return false;
         };
-        if let Err(code) = self.inside(now, tx, server, found, (&request, source)) {
+        let served = match (call, usage) {
+            (Some(call), _) => self.inside(now, tx, server, call, (&request, source)),
+            (None, Some(usage)) => {
+                self.in_usage(now, tx, server, usage, (&request.packet(), source))
+            }
+            (None, None) => return false,
+        };
+        if let Err(code) = served {
             let seconds = tx.random.below(10).to_string();
             let mut reply = Reply::new(code);
             if code.0 == 500 {
@@ -39,6 +48,9 @@ impl UserAgent {
             }
             if matches!(code.0, 405 | 501) {
                 reply = reply.header("Allow", ALLOW);
+            }
+            if code.0 == 489 {
+                reply = reply.header("Allow-Events", super::ALLOW_EVENTS);
             }
             tx.respond(now, server, &reply);
         }
@@ -57,6 +69,9 @@ impl UserAgent {
         let packet = request.packet();
         let method = packet.method().unwrap_or(Method::Extension);
         let gone = StatusCode(481);
+        if matches!(method, Method::Notify | Method::Subscribe) {
+            return self.inside_transfer(now, tx, server, id, &packet);
+        }
         let call = self.live_call(id).map_err(|_| gone)?;
         let index = call
             .leg_with(tag_of(&packet, HeaderName::From))
@@ -70,26 +85,29 @@ impl UserAgent {
         if confirmed {
             call.flow = Some(source);
         }
-        if method != Method::Bye && super::outside::refuse_extensions(now, tx, server, &packet) {
+        let calling = call.phase == Phase::Calling;
+        let extensions = self.extensions(self.call_of(id).and_then(|c| c.account));
+        let refreshes = matches!(method, Method::Invite | Method::Update);
+        if method != Method::Bye && refuse_unknown(now, tx, server, &packet, &extensions)
+            || refreshes && refuse_terms(now, tx, server, &packet, &extensions)
+        {
             return Ok(());
         }
         match method {
             Method::Bye => self.on_bye(now, tx, server, id, index, &packet),
             Method::Invite if confirmed => self.on_reinvite(tx, server, id, (request, source))?,
+            // Our own INVITE has no final response (§14.2).
+            Method::Invite if calling => return Err(StatusCode(491)),
+            Method::Prack if confirmed => self.on_prack(now, tx, server, id, (request, source))?,
+            Method::Update => self.on_update(now, tx, server, (id, index), (request, source))?,
             Method::Options => self.answer_options(now, tx, server, None),
             Method::Info | Method::Message if confirmed => {
-                tx.respond(now, server, &Reply::new(StatusCode(200)));
-                tell(
-                    tx,
-                    Event::Request {
-                        call: id,
-                        method: method.as_str().to_owned(),
-                        content_type: content_type(&packet),
-                        body: packet.body().to_vec(),
-                    },
-                );
+                self.on_info(now, tx, server, id, &packet);
             }
-            Method::Invite | Method::Info | Method::Message => return Err(gone),
+            Method::Refer if confirmed => self.on_refer(now, tx, server, id, &packet)?,
+            Method::Invite | Method::Info | Method::Message | Method::Prack | Method::Refer => {
+                return Err(gone);
+            }
             Method::Extension => return Err(StatusCode(501)),
             _ => return Err(StatusCode(405)),
         }
@@ -142,7 +160,7 @@ impl UserAgent {
         let Ok(call) = self.live_call(id) else {
             return Err(StatusCode(481));
         };
-        if call.pending.is_some() {
+        if call.pending.is_some() || call.change.is_some() {
             return Err(StatusCode(500));
         }
         match call.phase {
@@ -150,11 +168,11 @@ impl UserAgent {
             Phase::Ending => return Err(StatusCode(487)),
             _ => return Err(StatusCode(500)),
         }
-        if call.session != OfferAnswer::Stable {
+        if call.session.state != OfferAnswer::Stable || call.reoffering_invites() {
             return Err(StatusCode(491));
         }
         let offer = session_of(&request.packet());
-        call.session = OfferAnswer::invite_received(offer.is_some());
+        call.session.invite_received(offer.as_deref());
         call.pending = Some(Pending::new(server, request.clone(), source, false));
         tx.set_server_user(server, ServerUser::Agent(id.0));
         tell(tx, Event::Reoffered { call: id, offer });
@@ -173,7 +191,7 @@ pub(super) fn content_type(packet: &Packet<'_>) -> String {
 }
 
 /// What a Reason header tells a person (RFC 3326).
-fn reason_text(packet: &Packet<'_>) -> Option<String> {
+pub(super) fn reason_text(packet: &Packet<'_>) -> Option<String> {
     let value = packet.value(HeaderName::Reason)?;
     let reason = Reason::parse_list(value).next()?.ok()?;
     let protocol = readable(reason.protocol);

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use super::account::contact_uri;
 use super::challenge::authorise;
 use super::draft::{Contact, Departure, Draft, readable};
-use super::event::{AccountId, CallId, Cause, Misuse, RequestId};
+use super::event::{
+    AccountId, CallId, Cause, Misuse, PublicationId, RequestId, SubscriptionId, TransferId,
+};
 use super::{MAX_REQUESTS, UserAgent};
 use crate::auth::Asker;
 use crate::endpoint::Failure;
@@ -48,6 +50,9 @@ pub(super) enum Purpose {
     Register(AccountId),
     Invite(CallId),
     Reinvite(CallId),
+    Update(CallId),
+    /// Acknowledges a reliable provisional response.
+    Prack(CallId),
     /// The ACK to a 2xx for one leg of a call.
     Ack(CallId, usize),
     /// Ends the call.
@@ -56,6 +61,12 @@ pub(super) enum Purpose {
     ByeFork,
     /// A request of the owner's, in a call or not.
     Asked(Option<CallId>),
+    /// Asks a peer to call somebody else.
+    Refer(TransferId),
+    /// Reports about a transfer that was asked of us.
+    Notify(TransferId),
+    Subscribe(SubscriptionId),
+    Publish(PublicationId),
 }
 
 /// How a request ended.
@@ -107,7 +118,7 @@ pub(super) fn reason_of(response: &Packet<'_>) -> String {
 }
 
 /// Where a 3xx points to, the most wanted first (RFC 3261 §8.1.3.4).
-fn contacts_of(response: &Packet<'_>) -> Vec<String> {
+pub(super) fn contacts_of(response: &Packet<'_>) -> Vec<String> {
     const MOST: usize = 16;
     if !response.status().is_some_and(StatusCode::is_redirection) {
         return Vec::new();
@@ -155,11 +166,21 @@ impl UserAgent {
             authorise(&mut self.accounts, tx, &mut outbound);
         }
         let call = match purpose {
-            Purpose::Ack(call, _) | Purpose::Bye(call) | Purpose::Reinvite(call) => Some(call),
+            Purpose::Ack(call, _)
+            | Purpose::Bye(call)
+            | Purpose::Reinvite(call)
+            | Purpose::Update(call)
+            | Purpose::Prack(call) => Some(call),
             Purpose::Asked(call) => call,
-            Purpose::Register(_) | Purpose::Invite(_) | Purpose::ByeFork => None,
+            Purpose::Refer(transfer) | Purpose::Notify(transfer) => self.call_of_transfer(transfer),
+            Purpose::Register(_)
+            | Purpose::Invite(_)
+            | Purpose::ByeFork
+            | Purpose::Subscribe(_)
+            | Purpose::Publish(_) => None,
         };
-        let direct = call.and_then(|c| self.call_of(c)).is_some_and(|c| c.direct);
+        let direct = call.and_then(|c| self.call_of(c)).is_some_and(|c| c.direct)
+            || self.own_dialog(purpose).is_some_and(|own| own.direct);
         match preferred.filter(|_| direct) {
             Some(flow) => {
                 outbound.along = true;
@@ -292,6 +313,9 @@ impl UserAgent {
             return;
         }
         self.credentials_taken(id, response);
+        if code.0 == 422 && self.asks_longer(now, tx, id, response, flow) {
+            return;
+        }
         if code.0 == 503 && self.is_wanted(id) {
             if let Some(outbound) = self.outbound.get_mut(id) {
                 outbound.refused = Some((response.store(), flow));
@@ -406,10 +430,20 @@ impl UserAgent {
             Purpose::Register(account) => {
                 self.on_register_outcome(now, tx, account, &outbound, &outcome);
             }
-            Purpose::Invite(call) => self.on_refused(now, tx, call, &outcome),
+            Purpose::Invite(call) => {
+                if !self.redirect(now, tx, call, &outbound, &outcome) {
+                    self.on_refused(now, tx, call, &outcome);
+                }
+            }
             Purpose::Reinvite(call) => self.on_reoffer_refused(now, tx, call, &outcome),
+            Purpose::Update(call) => self.on_update_done(now, tx, call, id, &outcome),
+            Purpose::Prack(call) => self.on_prack_done(call, id, &outcome),
             Purpose::Bye(call) => self.on_bye_done(now, tx, call),
             Purpose::Asked(call) => self.on_asked_done(tx, RequestId(id.as_u64()), call, &outcome),
+            Purpose::Refer(transfer) => self.on_refer_done(now, tx, transfer, &outcome),
+            Purpose::Notify(transfer) => self.on_notify_done(now, tx, transfer, &outcome),
+            Purpose::Subscribe(id) => self.on_subscribe_done(now, tx, id, &outbound, &outcome),
+            Purpose::Publish(id) => self.on_publish_done(now, tx, id, &outcome),
             Purpose::Ack(..) | Purpose::ByeFork => {}
         }
     }

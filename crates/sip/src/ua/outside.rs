@@ -3,6 +3,7 @@
 use super::call::check_headers;
 use super::draft::{Contact, Draft, is_clean, is_token};
 use super::event::{AccountId, CallId, Event, Misuse, RequestId};
+use super::extension::refuse_unknown;
 use super::inside::{content_type, stored_request};
 use super::outbound::{Outcome, Purpose, reason_of};
 use super::{ALLOW, UserAgent, answer, call, tell};
@@ -13,6 +14,9 @@ use crate::time::Time;
 use crate::transaction::{ServerId, Transactions};
 use crate::uri::{Scheme, Uri};
 use crate::wire::Packet;
+
+/// The bodies that we read, as Accept tells whoever asks.
+const ACCEPT: &str = "application/sdp, message/sipfrag";
 
 /// How many requests outside dialogs are remembered for telling merged ones.
 const MAX_ARRIVED: usize = 20_000;
@@ -40,7 +44,8 @@ impl UserAgent {
             tx.respond(now, server, &reply);
             return;
         }
-        if refuse_extensions(now, tx, server, &packet)
+        let extensions = self.extensions(account);
+        if refuse_unknown(now, tx, server, &packet, &extensions)
             || refuse_body(now, tx, server, &packet, method)
         {
             return;
@@ -48,6 +53,17 @@ impl UserAgent {
         match method {
             Method::Invite => self.on_call(now, tx, server, (request, source), account),
             Method::Options => self.answer_options(now, tx, server, account),
+            Method::Refer => {
+                let refer = (&packet, source);
+                if let Err(code) = self.on_refer_outside(now, tx, server, refer, account) {
+                    tx.respond(now, server, &Reply::new(code));
+                }
+            }
+            Method::Notify => {
+                if let Err(code) = self.on_unsolicited(now, tx, server, &packet, account) {
+                    tx.respond(now, server, &Reply::new(code));
+                }
+            }
             _ => {
                 tx.respond(now, server, &Reply::new(StatusCode(200)));
                 let (_, from) = answer::address_of(&packet, HeaderName::From);
@@ -77,10 +93,14 @@ impl UserAgent {
         let tagged = call::tag_of(packet, HeaderName::To).is_some();
         match method {
             Method::Invite | Method::Options | Method::Message if !tagged => {}
+            Method::Refer | Method::Notify if !tagged => {}
             Method::Extension => return Err(StatusCode(501)),
-            Method::Info | Method::Bye | Method::Ack | Method::Cancel => {
-                return Err(StatusCode(481));
-            }
+            Method::Info
+            | Method::Bye
+            | Method::Ack
+            | Method::Cancel
+            | Method::Prack
+            | Method::Update => return Err(StatusCode(481)),
             _ if tagged => return Err(StatusCode(481)),
             _ => return Err(StatusCode(405)),
         }
@@ -139,11 +159,17 @@ impl UserAgent {
             let uri = super::account::contact_uri(tx, Some(profile), &profile.user, &flow);
             Some(format!("<{uri}>"))
         });
+        let supported = self.extensions(account).supported();
         let mut reply = Reply::new(StatusCode(200))
             .header("Allow", ALLOW)
-            .header("Accept", "application/sdp")
+            .header("Accept", ACCEPT)
             .header("Accept-Encoding", "identity")
-            .header("Supported", "");
+            .header("Allow-Events", super::ALLOW_EVENTS)
+            .header("Supported", &supported);
+        let packages = self.recv_info();
+        if let Some(packages) = &packages {
+            reply = reply.header("Recv-Info", packages);
+        }
         if let Some(contact) = &contact {
             reply = reply.header("Contact", contact);
         }
@@ -193,10 +219,15 @@ impl UserAgent {
         let mut draft = self.outside_draft(tx, account, known, target, headers)?;
         dress(&mut draft, method, body)?;
         let profile = self.profile(account).ok_or(Misuse::NoAccount)?;
-        draft.from = format!("{};tag={}", profile.local, tx.random.token()).into_bytes();
+        let anonymous = profile.account.anonymous;
+        let (from, user) = profile.face(anonymous);
+        draft.from = format!("{from};tag={}", tx.random.token()).into_bytes();
+        if anonymous {
+            draft.headers.extend(profile.privacy());
+        }
         if known == Method::Options {
             draft.contact = Contact::Ours {
-                user: profile.user.clone(),
+                user: user.to_owned(),
                 params: String::new(),
             };
         }
@@ -277,7 +308,7 @@ impl UserAgent {
         let mut draft = Draft::new(method, &target);
         draft.route(target.as_bytes(), &profile.routes());
         draft.to = format!("<{target}>").into_bytes();
-        draft.call_id = format!("{}{}", tx.random.token(), tx.random.token());
+        draft.call_id = tx.call_id();
         draft.headers = headers.to_vec();
         Ok(draft)
     }
@@ -308,34 +339,12 @@ fn checked_method(method: &str) -> Result<Method, Misuse> {
             | Method::Cancel
             | Method::Register
             | Method::Prack
+            | Method::Update
     );
     if own_way || !is_token(method) {
         return Err(Misuse::Method);
     }
     Ok(known)
-}
-
-/// 420 to a request that requires what we do not know: we know no extension (RFC 3261 §8.2.2.3).
-pub(super) fn refuse_extensions(
-    now: Time,
-    tx: &mut Transactions,
-    server: ServerId,
-    packet: &Packet<'_>,
-) -> bool {
-    const MOST: usize = 32;
-    let unknown: Vec<String> = packet
-        .all(HeaderName::Require)
-        .flat_map(|h| Tokens::parse(h.value()))
-        .take(MOST)
-        .map(super::draft::readable)
-        .collect();
-    if unknown.is_empty() {
-        return false;
-    }
-    let unsupported = unknown.join(", ");
-    let reply = Reply::new(StatusCode(420)).header("Unsupported", &unsupported);
-    tx.respond(now, server, &reply);
-    true
 }
 
 /// 415 to a body that we cannot read and that is not optional (RFC 3261 §8.2.3).

@@ -21,9 +21,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// The longest wait (RFC 5626 §4.5).
 const LONGEST_RETRY: Duration = Duration::from_secs(1800);
 /// The longest wait that a registrar may ask for.
-const LONGEST_RETRY_AFTER: u32 = 3600;
+pub(super) const LONGEST_RETRY_AFTER: u32 = 3600;
 /// The longest expiry that a registrar may force on us with 423, in seconds.
-const LONGEST_MIN_EXPIRES: u32 = 7 * 86_400;
+pub(super) const LONGEST_MIN_EXPIRES: u32 = 7 * 86_400;
 /// How often in a row the contact is changed because the server sees another address.
 const MAX_MOVES: u8 = 3;
 
@@ -288,7 +288,7 @@ impl Profile {
     fn register_draft(&mut self, tx: &mut Transactions, expires: u32) -> Draft {
         let registration = &mut self.registration;
         if registration.call_id.is_empty() {
-            registration.call_id = format!("{}{}", tx.random.token(), tx.random.token());
+            registration.call_id = tx.call_id();
             registration.tag = tx.random.token();
         }
         registration.cseq = registration.cseq.saturating_add(1);
@@ -359,7 +359,7 @@ fn service_route(response: &Packet<'_>) -> Vec<String> {
 }
 
 /// When a registration of so many seconds is refreshed: after 90 %, 5 seconds before its end at the latest.
-fn refresh_after(expires: u32) -> Duration {
+pub(super) fn refresh_after(expires: u32) -> Duration {
     let millis = u64::from(expires) * 1000;
     let after = (millis * 9 / 10).min(millis.saturating_sub(5000));
     Duration::from_millis(after.max(millis / 2).max(500))
@@ -367,7 +367,7 @@ fn refresh_after(expires: u32) -> Duration {
 
 /// The wait after so many failures: half of an upper bound that doubles, and a random part of the
 /// other half (RFC 5626 §4.5).
-fn backoff(failures: u32, random_thousandths: u64) -> Duration {
+pub(super) fn backoff(failures: u32, random_thousandths: u64) -> Duration {
     let bound = FIRST_RETRY
         .saturating_mul(1 << failures.min(16))
         .min(LONGEST_RETRY);
@@ -376,7 +376,7 @@ fn backoff(failures: u32, random_thousandths: u64) -> Duration {
 }
 
 /// Whether the same request may succeed later without anybody changing anything.
-fn may_pass(outcome: &Outcome<'_>) -> bool {
+pub(super) fn may_pass(outcome: &Outcome<'_>) -> bool {
     match outcome {
         Outcome::TimedOut | Outcome::Unreachable(_) => true,
         Outcome::Unauthorized(..) => false,
@@ -387,7 +387,7 @@ fn may_pass(outcome: &Outcome<'_>) -> bool {
     }
 }
 
-fn retry_after(outcome: &Outcome<'_>) -> Duration {
+pub(super) fn retry_after(outcome: &Outcome<'_>) -> Duration {
     let Outcome::Response(packet, _) = outcome else {
         return Duration::ZERO;
     };

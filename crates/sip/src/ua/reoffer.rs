@@ -1,10 +1,9 @@
-//! Changing the session of a call: re-INVITEs of ours (RFC 3261 §14.1).
+//! Changing the session of a call: re-INVITEs of ours (RFC 3261 §14.1), and what becomes of our UPDATEs.
 
 use core::time::Duration;
 
-use super::call::{Phase, Reoffering, furnish, session_of};
+use super::call::{Call, Phase, Reoffering, furnish, session_of};
 use super::event::{CallId, Cause, Event, Misuse};
-use super::offer_answer::OfferAnswer;
 use super::outbound::{OutboundId, Outcome, Purpose};
 use super::{Alarm, UserAgent, alarm, tell};
 use crate::message::{Method, StatusCode};
@@ -29,28 +28,39 @@ impl UserAgent {
         offer: Option<Vec<u8>>,
     ) -> Result<(), Misuse> {
         let call = self.live_call(id)?;
-        let free = call.phase == Phase::Up
-            && call.session == OfferAnswer::Stable
-            && call.pending.is_none()
-            && call.reoffering.is_none()
-            && call.unacked.is_none();
-        if !free {
-            return Err(Misuse::WrongState);
-        }
-        call.session = OfferAnswer::invite_sent(offer.is_some());
-        call.reoffering = Some(Reoffering {
-            offer,
-            glares: 0,
-            serial: 0,
-        });
-        let sent = self.send_reinvite(now, tx, id);
+        let leg = call.confirmed.filter(|_| call.phase == Phase::Up);
+        let leg = leg.filter(|leg| call.may_offer(*leg));
+        let leg = leg.ok_or(Misuse::WrongState)?;
+        self.change(now, tx, id, Reoffering::new(Method::Invite, leg, offer))
+    }
+
+    /// Begins a change of the session; without an offer an UPDATE changes nothing.
+    pub(super) fn change(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        id: CallId,
+        reoffering: Reoffering,
+    ) -> Result<(), Misuse> {
+        let call = self.live_call(id)?;
+        call.offer_again(&reoffering);
+        call.reoffering = Some(reoffering);
+        let sent = self.send_change(now, tx, id);
         if sent.is_err()
             && let Ok(call) = self.live_call(id)
+            && let Some(undone) = call.reoffering.take()
         {
-            call.session = OfferAnswer::Stable;
-            call.reoffering = None;
+            call.take_back(&undone);
         }
         sent
+    }
+
+    fn send_change(&mut self, now: Time, tx: &mut Transactions, id: CallId) -> Result<(), Misuse> {
+        let by = self.live_call(id)?.reoffering.as_ref().map(|r| r.by);
+        match by {
+            Some(Method::Update) => self.send_update(now, tx, id),
+            _ => self.send_reinvite(now, tx, id),
+        }
     }
 
     fn send_reinvite(
@@ -66,6 +76,8 @@ impl UserAgent {
         let leg = call.leg_mut().ok_or(Misuse::WrongState)?;
         let mut draft = leg.dialog.request(Method::Invite);
         furnish(&mut draft, &user, offer);
+        self.declare(&mut draft, account);
+        self.ask_interval(&mut draft, account, Some(id));
         if let Some(before) = before {
             self.outbound.remove(before);
         }
@@ -103,6 +115,7 @@ impl UserAgent {
             return;
         }
         leg.dialog.refresh_target(response);
+        leg.learn(response);
         if call.phase != Phase::Up {
             self.send_ack(now, tx, id, outbound, index, None);
             return;
@@ -111,17 +124,25 @@ impl UserAgent {
             // The owner has not answered the offer in it.
             return;
         }
-        call.reoffering = None;
-        let body = session_of(response);
-        call.session = call.session.accept_received(body.is_some());
-        let waits = call.session.waits_for_owner();
-        tell(tx, Event::Reanswered { call: id, body });
+        let done = call.reoffering.take();
+        let (refresh, answered) = done.map_or((false, false), |r| (r.refresh, r.answered));
+        let body = session_of(response).filter(|_| !answered);
+        let news = !refresh || call.session.remote() != body.as_deref();
+        if !answered {
+            call.session.response_received(body.as_deref());
+        }
+        let waits = !answered && call.session.state.waits_for_owner();
+        if news && !answered {
+            tell(tx, Event::Reanswered { call: id, body });
+        }
         if !waits {
             self.send_ack(now, tx, id, outbound, index, None);
         }
+        self.interval_granted(now, tx, id, response);
     }
 
-    /// Our re-INVITE failed: the session stays as it was, but for a dialog that is gone (§12.2.1.2).
+    /// Our re-INVITE or UPDATE failed: the session stays as it was, but for a dialog that is gone
+    /// (§12.2.1.2).
     pub(super) fn on_reoffer_refused(
         &mut self,
         now: Time,
@@ -131,42 +152,63 @@ impl UserAgent {
     ) {
         let serial = self.next_serial();
         let random = tx.random.bits();
-        let Some(call) = self.call_mut(id).filter(|c| c.phase == Phase::Up) else {
+        let Some(call) = self.call_mut(id).filter(|c| c.changes()) else {
             return;
         };
-        call.reinvite = None;
-        let ours = call.invite.is_some();
-        let status = outcome.status();
-        if let Some(reoffering) = call.reoffering.as_mut()
-            && status == Some(StatusCode(491))
-            && reoffering.glares < MAX_GLARES
-        {
-            reoffering.glares += 1;
-            reoffering.serial = serial;
-            // The peer's offer comes first.
-            call.session = OfferAnswer::Stable;
-            alarm(
-                now,
-                tx,
-                glare_wait(ours, random),
-                id.0,
-                Alarm::Reoffer(serial),
-            );
+        let Some(mut failed) = call.reoffering.take() else {
             return;
+        };
+        let ours = call.invite.is_some();
+        let stands = call.phase == Phase::Up;
+        if failed.by == Method::Invite {
+            call.reinvite = None;
         }
-        call.session = OfferAnswer::Stable;
-        call.reoffering = None;
-        match status {
-            Some(StatusCode(481)) => self.end(now, tx, id, outcome.cause()),
-            Some(StatusCode(408)) | None => self.send_bye(now, tx, id, outcome.cause()),
-            Some(_) => {
+        call.take_back(&failed);
+        match outcome.status() {
+            // The peer's offer comes first.
+            Some(StatusCode(491)) if failed.glares < MAX_GLARES && !failed.answered => {
+                failed.glares += 1;
+                failed.serial = serial;
+                failed.request = None;
+                call.reoffering = Some(failed);
+                let wait = glare_wait(ours, random);
+                alarm(now, tx, wait, id.0, Alarm::Reoffer(serial));
+            }
+            Some(StatusCode(481)) if stands => self.end(now, tx, id, outcome.cause()),
+            Some(StatusCode(408)) | None if stands => {
+                self.drop_pending(now, tx, id);
+                self.send_bye(now, tx, id, outcome.cause());
+            }
+            _ if failed.answered => self.agree_again(now, tx, id),
+            _ if failed.refresh => self.on_refresh_refused(now, tx, id),
+            _ => {
                 let cause: Cause = outcome.cause();
                 tell(tx, Event::ReofferRefused { call: id, cause });
             }
         }
     }
 
-    /// A re-INVITE that met the peer's goes again.
+    /// A re-INVITE was refused after its change had been carried out by reliable provisional responses:
+    /// the change stays, and another offer makes sure that both sides think so (RFC 6141 §3.4).
+    fn agree_again(&mut self, now: Time, tx: &mut Transactions, id: CallId) {
+        let Some(call) = self.call_mut(id) else {
+            return;
+        };
+        let Some(leg) = call.confirmed else {
+            return;
+        };
+        let update = call.legs.get(leg).is_some_and(|l| l.allows_update);
+        let by = if update {
+            Method::Update
+        } else {
+            Method::Invite
+        };
+        let offer = call.session.local().map(<[u8]>::to_vec);
+        // What cannot leave now is said at the next refresh.
+        let _ = self.change(now, tx, id, Reoffering::new(by, leg, offer).refreshing());
+    }
+
+    /// A change that met the peer's goes again.
     pub(super) fn on_reoffer_alarm(
         &mut self,
         now: Time,
@@ -175,24 +217,24 @@ impl UserAgent {
         serial: u32,
     ) {
         let again = self.next_serial();
-        let Some(call) = self.call_mut(id).filter(|c| c.phase == Phase::Up) else {
+        let Some(call) = self.call_mut(id).filter(|c| c.changes()) else {
             return;
         };
-        let Some(reoffering) = call.reoffering.as_mut().filter(|r| r.serial == serial) else {
+        let Some(mut reoffering) = call.reoffering.take_if(|r| r.serial == serial) else {
             return;
         };
-        let offer = reoffering.offer.is_some();
-        if call.pending.is_some() || call.unacked.is_some() {
+        if !call.may_offer(reoffering.leg) {
             reoffering.serial = again;
+            call.reoffering = Some(reoffering);
             alarm(now, tx, Duration::from_secs(2), id.0, Alarm::Reoffer(again));
             return;
         }
-        call.session = OfferAnswer::invite_sent(offer);
-        if self.send_reinvite(now, tx, id).is_err()
-            && let Ok(call) = self.live_call(id)
-        {
-            call.reoffering = None;
-            call.session = OfferAnswer::Stable;
+        let refresh = reoffering.refresh;
+        if self.change(now, tx, id, reoffering).is_err() {
+            if refresh {
+                self.on_refresh_refused(now, tx, id);
+                return;
+            }
             let cause = Cause::Unreachable {
                 reason: Misuse::Full.to_string(),
             };
@@ -201,9 +243,39 @@ impl UserAgent {
     }
 }
 
+impl Call {
+    /// Whether a change of the session may be under way.
+    fn changes(&self) -> bool {
+        matches!(self.phase, Phase::Up | Phase::Calling | Phase::Ringing)
+    }
+
+    fn offer_again(&mut self, reoffering: &Reoffering) {
+        let offer = reoffering.offer.as_deref();
+        let Some(exchange) = self.exchange_mut(reoffering.leg) else {
+            return;
+        };
+        match (reoffering.by, offer) {
+            (Method::Update, None) => {}
+            (Method::Update, Some(offer)) => exchange.offer_sent(offer),
+            (_, offer) => exchange.invite_sent(offer),
+        }
+    }
+
+    /// Our offer came to nothing; what a reliable provisional response has settled holds.
+    fn take_back(&mut self, failed: &Reoffering) {
+        let open = failed.by == Method::Invite || failed.offer.is_some();
+        if open
+            && !failed.answered
+            && let Some(exchange) = self.exchange_mut(failed.leg)
+        {
+            exchange.undo();
+        }
+    }
+}
+
 /// How long a re-INVITE waits after 491: the side that made the Call-ID 2.1 to 4 seconds, the other
 /// up to 2, in steps of 10 ms (RFC 3261 §14.1).
-const fn glare_wait(made_call_id: bool, random: u64) -> Duration {
+pub(super) const fn glare_wait(made_call_id: bool, random: u64) -> Duration {
     let millis = if made_call_id {
         2100 + 10 * (random % 191)
     } else {

@@ -26,6 +26,19 @@ pub fn escape_user(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// The text escaped so that it may stand as the value of a header inside a SIP URI (`hvalue`).
+pub fn escape_header(text: &[u8]) -> String {
+    let mut out = Vec::with_capacity(text.len() + 16);
+    for b in text {
+        if is_unreserved(*b) {
+            out.push(*b);
+        } else {
+            push_escaped(*b, &mut out);
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Whether two escaped texts mean the same: an escape equals its octet, but for the reserved ones
 /// (RFC 3261 §19.1.4).
 pub(super) fn same(a: &[u8], b: &[u8], ignore_case: bool) -> bool {

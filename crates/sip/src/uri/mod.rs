@@ -5,7 +5,7 @@ mod escape;
 mod host;
 mod parse;
 
-pub use escape::{escape_user, unescape};
+pub use escape::{escape_header, escape_user, unescape};
 pub use host::Host;
 
 use std::borrow::Cow;

@@ -10,9 +10,17 @@ pub const BOB: usize = 1;
 
 /// Alice and Bob, without any server between them.
 pub fn two(seed: u64) -> (World, AccountId) {
+    two_with(seed, |_, _| {})
+}
+
+/// Alice and Bob with other accounts than usual.
+pub fn two_with(seed: u64, settle: impl FnOnce(&mut Account, &mut Account)) -> (World, AccountId) {
     let mut world = World::new(seed);
-    let (_, alice) = world.agent("10.0.0.1:5060", Account::new("sip:alice@10.0.0.1"));
-    world.agent("10.0.0.2:5060", Account::new("sip:bob@10.0.0.2"));
+    let mut alice = Account::new("sip:alice@10.0.0.1");
+    let mut bob = Account::new("sip:bob@10.0.0.2");
+    settle(&mut alice, &mut bob);
+    let (_, alice) = world.agent("10.0.0.1:5060", alice);
+    world.agent("10.0.0.2:5060", bob);
     (world, alice)
 }
 

@@ -32,8 +32,10 @@ fn options_tells_the_truth() {
     }
     let answer = world.last("200 OPTIONS");
     assert_eq!(header(answer, "Allow"), sip::ua::ALLOW);
-    assert_eq!(header(answer, "Accept"), "application/sdp");
-    assert!(answer.contains("Supported: \r\n"));
+    assert_eq!(header(answer, "Accept"), "application/sdp, message/sipfrag");
+    let supported = format!("{}, 100rel, timer", sip::ua::SUPPORTED);
+    assert_eq!(header(answer, "Supported"), supported);
+    assert_eq!(header(answer, "Allow-Events"), "refer");
     assert_eq!(header(answer, "Contact"), "<sip:bob@10.0.0.2:5060>");
     assert_eq!(world.log.len(), 2);
 }
@@ -84,7 +86,7 @@ fn requests_inside_a_call() {
     let (ours, theirs) = talk(&mut world, alice);
     let asked = world
         .with(ALICE, |now, agent, tx| {
-            let body = Some(("application/dtmf-relay", &b"Signal=1"[..]));
+            let body = Some(("application/x-own", &b"Signal=1"[..]));
             agent.request_in(now, tx, ours, "INFO", &[], body)
         })
         .unwrap();
@@ -147,7 +149,7 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
                 "",
             ),
             "420",
-            "Unsupported: 100rel, x",
+            "Unsupported: x\r\n",
         ),
         (
             request(

@@ -124,6 +124,7 @@ impl World {
     fn endpoint_at(&self, local: &str) -> Endpoint {
         let config = Config {
             shard: 0,
+            shards: 1,
             seed: [self.nodes.len() as u8 + 1; 32],
             product: String::new(),
         };

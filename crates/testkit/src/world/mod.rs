@@ -133,6 +133,7 @@ impl World {
         seed[..8].copy_from_slice(&self.random.bits().to_le_bytes());
         let config = Config {
             shard: self.nodes.len() as u8,
+            shards: 1,
             seed,
             product: String::new(),
         };

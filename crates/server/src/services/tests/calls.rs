@@ -77,6 +77,19 @@ fn a_tone_is_heard_at_its_pitch_level_and_pace() {
     assert_eq!(services.calls(), 2);
 }
 
+#[test]
+fn the_advertised_address_is_told_but_never_to_ourselves() {
+    let told = |advertised: &str, bound: &str| {
+        let services = services(20_900, 1, 1).advertised(Some(advertised));
+        services.told(bound.parse().unwrap()).to_string()
+    };
+    assert_eq!(told("203.0.113.5", "10.0.0.2"), "203.0.113.5");
+    assert_eq!(told("203.0.113.5", "127.0.0.1"), "127.0.0.1");
+    assert_eq!(told("203.0.113.5", "2001:db8::1"), "2001:db8::1");
+    assert_eq!(told("[2001:db8::5]", "2001:db8::1"), "2001:db8::5");
+    assert_eq!(told("sip.example.org", "10.0.0.2"), "10.0.0.2");
+}
+
 /// Noise that never repeats, without the second zero of µ-law, which decodes to the same sample as the first.
 fn noise(state: &mut u32, frame: &mut [u8; 160]) {
     for octet in frame {

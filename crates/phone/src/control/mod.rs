@@ -1,0 +1,203 @@
+//! Driving a phone by commands and knowing what it does: what every face of it stands on.
+//!
+//! A [`Command`] is a line of text; [`Control`] carries it out and keeps a [`State`] that only the events of the phone
+//! change. Its owner reads the events, hands each to [`Control::note`], and calls [`Control::on_time`] when
+//! [`Control::next_deadline`] has come.
+
+mod command;
+mod execute;
+mod parse;
+mod refusal;
+mod rules;
+mod state;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use sip::ua::Diverted;
+
+pub use command::{Command, Divert, GRAMMAR, KeysBy, PATIENCE, Recipient};
+pub use refusal::Refusal;
+pub use rules::{NO_ANSWER, Rules};
+pub use state::{AccountState, CallPhase, CallState, Registration, State, TransferState};
+
+use crate::event::{CallNumber, Event};
+use crate::phone::Phone;
+use crate::sound::{Sound, SoundError};
+use rules::Screening;
+
+/// Makes the sound of a call when it is dialled or answered: a microphone, a file, an echo.
+pub type Sounds = Box<dyn FnMut() -> Result<Sound, SoundError> + Send>;
+
+/// Seconds that a registration is asked for where its owner does not say.
+const EXPIRES: u32 = 600;
+
+/// A phone with what it does and how it answers by itself.
+pub struct Control {
+    phone: Phone,
+    state: State,
+    rules: Rules,
+    sounds: Sounds,
+    /// Seconds that registrations are asked for.
+    expires: u32,
+    /// What is to happen to calls that ring here.
+    pending: BTreeMap<CallNumber, Pending>,
+}
+
+/// What a command comes to at once. What the phone makes of it is told by events.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is under way, or done.
+    Done,
+    /// A new call is under way.
+    Call(CallNumber),
+    /// The calls are to be told.
+    Calls,
+    /// The accounts are to be told.
+    Accounts,
+    /// Everything is to be told.
+    Status,
+    /// The next line is to wait.
+    Sleep(Duration),
+    /// The next line is to wait for an event.
+    Wait {
+        /// Name of the event as `--json` writes it.
+        event: String,
+        /// Of which call.
+        call: Option<CallNumber>,
+        /// How long at most.
+        patience: Duration,
+    },
+    /// The phone is to end.
+    Quit,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    answer_at: Option<Instant>,
+    divert_at: Option<Instant>,
+}
+
+impl Control {
+    /// Takes a phone over.
+    pub fn new(phone: Phone, sounds: Sounds) -> Control {
+        Control {
+            state: State::new(phone.accounts().iter().cloned()),
+            phone,
+            rules: Rules::default(),
+            sounds,
+            expires: EXPIRES,
+            pending: BTreeMap::new(),
+        }
+    }
+
+    /// What the phone is doing.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The phone itself.
+    pub fn phone(&self) -> &Phone {
+        &self.phone
+    }
+
+    /// What becomes of calls that come in.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Changes what becomes of calls that come in.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// For how many seconds registrations are asked for from now on.
+    pub fn set_expires(&mut self, expires: u32) {
+        self.expires = expires;
+    }
+
+    /// Gives the phone back, for [`Phone::close`].
+    pub fn into_phone(self) -> Phone {
+        self.phone
+    }
+
+    /// Takes in what happened, and does with a call that comes in what the rules say.
+    pub fn note(&mut self, event: &Event) {
+        self.state.note(event);
+        match event {
+            // It goes on with a call that was accepted already (RFC 3891 §4).
+            Event::Incoming {
+                call,
+                replaces: Some(_),
+                ..
+            } => self.answer_by_itself(*call),
+            Event::Incoming { call, .. } => self.incoming(*call),
+            Event::Established { call, .. } | Event::Ended { call, .. } => {
+                self.pending.remove(call);
+            }
+            _ => {}
+        }
+    }
+
+    /// When [`Control::on_time`] has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.pending.values().filter_map(Pending::next).min()
+    }
+
+    /// Does what is due: calls that ring are answered, or sent elsewhere.
+    pub fn on_time(&mut self, now: Instant) {
+        let due: Vec<(CallNumber, Pending)> = self
+            .pending
+            .iter()
+            .filter(|(_, p)| p.next().is_some_and(|at| at <= now))
+            .map(|(call, pending)| (*call, *pending))
+            .collect();
+        for (call, pending) in due {
+            self.pending.remove(&call);
+            if pending.answer_at.is_some_and(|at| at <= now) {
+                self.answer_by_itself(call);
+            } else if let Some((target, _)) = &self.rules.no_answer {
+                self.phone.divert(call, target, Diverted::NoAnswer);
+            }
+        }
+    }
+
+    fn incoming(&mut self, call: CallNumber) {
+        match self.rules.screen(call, &self.state) {
+            Screening::Refuse(status) => self.phone.reject(call, status),
+            Screening::Divert(target, why) => self.phone.divert(call, &target, why),
+            Screening::Ring => {
+                if self.rules.auto_answer == Some(Duration::ZERO) {
+                    return self.answer_by_itself(call);
+                }
+                self.phone.ring(call);
+                let after = |wait: Duration| Instant::now().checked_add(wait);
+                let pending = Pending {
+                    answer_at: self.rules.auto_answer.and_then(after),
+                    divert_at: self.rules.no_answer.as_ref().and_then(|(_, d)| after(*d)),
+                };
+                if pending.next().is_some() {
+                    self.pending.insert(call, pending);
+                }
+            }
+        }
+    }
+
+    /// A call that nobody can answer by hand is refused when its sound cannot be opened.
+    fn answer_by_itself(&mut self, call: CallNumber) {
+        if let Err(why) = self.answer(call) {
+            self.phone.trouble(call, why);
+            self.phone.reject(call, 500);
+        }
+    }
+
+    fn sound(&mut self) -> Result<Sound, SoundError> {
+        (self.sounds)()
+    }
+}
+
+impl Pending {
+    fn next(&self) -> Option<Instant> {
+        [self.answer_at, self.divert_at].into_iter().flatten().min()
+    }
+}
