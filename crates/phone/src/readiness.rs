@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::device::{Headset, Role};
+pub use crate::terminal::Language;
 
 /// How long a microphone and a speaker are given to show that they work.
 pub const PATIENCE: Duration = Duration::from_millis(1500);
@@ -45,6 +46,16 @@ pub fn check(headset: &Headset) -> Result<Report, NotReady> {
             });
         }
         thread::sleep(PAUSE);
+    }
+}
+
+/// What is used, whether it works or not.
+pub(crate) fn unchecked(headset: &Headset) -> Report {
+    let name = |role| headset.name(role).unwrap_or_default();
+    Report {
+        microphone: name(Role::Microphone),
+        speaker: name(Role::Speaker),
+        took: Duration::ZERO,
     }
 }
 
@@ -96,30 +107,6 @@ pub enum Reason {
     Failed,
 }
 
-/// A language that people are told in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    #[default]
-    English,
-    /// Korean.
-    Korean,
-}
-
-impl Language {
-    /// The language of a locale's name, such as `ko_KR.UTF-8`; English where we know no other.
-    pub fn of_locale(locale: &str) -> Language {
-        let language = locale
-            .split(['_', '.', '@', '-'])
-            .next()
-            .unwrap_or_default();
-        match language {
-            "ko" => Language::Korean,
-            _ => Language::English,
-        }
-    }
-}
-
 /// What keeps us from talking, and with which device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotReady {
@@ -141,6 +128,11 @@ impl NotReady {
             device: None,
             detail: None,
         }
+    }
+
+    /// There is no such device at all.
+    pub fn missing(role: Role) -> NotReady {
+        NotReady::new(Reason::Missing, role)
     }
 
     pub(crate) fn on(mut self, device: &str) -> NotReady {
@@ -229,10 +221,10 @@ fn english(role: Role, reason: Reason) -> &'static str {
 fn english_advice(role: Role, reason: Reason) -> &'static str {
     match (role, reason) {
         (Role::Microphone, Reason::Missing) => {
-            "plug in a microphone or a headset and try again; sori phone --devices lists what there is"
+            "plug in a microphone or a headset and try again (sori phone --devices lists what there is), or do without: --microphone none, --play FILE.wav"
         }
         (Role::Speaker, Reason::Missing) => {
-            "plug in a speaker or a headset and try again; sori phone --devices lists what there is"
+            "plug in a speaker or a headset and try again (sori phone --devices lists what there is), or do without: --speaker none"
         }
         (_, Reason::Unknown) => "sori phone --devices lists the names and numbers",
         (Role::Microphone, Reason::Nothing) => {
@@ -278,10 +270,10 @@ fn korean(role: Role, reason: Reason) -> &'static str {
 fn korean_advice(role: Role, reason: Reason) -> &'static str {
     match (role, reason) {
         (Role::Microphone, Reason::Missing) => {
-            "마이크나 헤드셋을 연결한 뒤 다시 시도하십시오. 장치 목록: sori phone --devices"
+            "마이크나 헤드셋을 연결한 뒤 다시 시도하십시오 (장치 목록: sori phone --devices). 마이크 없이 걸려면: --microphone none, --play FILE.wav"
         }
         (Role::Speaker, Reason::Missing) => {
-            "스피커나 헤드셋을 연결한 뒤 다시 시도하십시오. 장치 목록: sori phone --devices"
+            "스피커나 헤드셋을 연결한 뒤 다시 시도하십시오 (장치 목록: sori phone --devices). 스피커 없이 걸려면: --speaker none"
         }
         (_, Reason::Unknown) => "장치의 이름과 번호는 sori phone --devices 로 볼 수 있습니다",
         (Role::Microphone, Reason::Nothing) => {
@@ -335,16 +327,6 @@ mod tests {
                     assert!(error.advice(language).len() > 20);
                 }
             }
-        }
-    }
-
-    #[test]
-    fn the_locale_chooses_the_language() {
-        for locale in ["ko", "ko_KR.UTF-8", "ko-KR"] {
-            assert_eq!(Language::of_locale(locale), Language::Korean);
-        }
-        for locale in ["", "C", "en_GB.UTF-8", "kok_IN"] {
-            assert_eq!(Language::of_locale(locale), Language::English);
         }
     }
 

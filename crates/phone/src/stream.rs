@@ -70,7 +70,7 @@ impl Stream {
         sound: Sound,
         events: EventSink,
     ) -> Stream {
-        if let Source::Devices(port) = &sound.source {
+        if let Some(port) = sound.source.port() {
             port.headset().tell(events.clone());
         }
         Stream {

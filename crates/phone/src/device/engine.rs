@@ -117,16 +117,14 @@ impl Engine {
         capture: Box<dyn Capture>,
         playback: Box<dyn Playback>,
         controls: Arc<Controls>,
-        cancels_echo: bool,
-        suppresses_noise: bool,
     ) -> Engine {
         let mut engine = Engine {
             capture,
             playback,
             controls,
             cleaner: None,
-            cancels_echo,
-            suppresses_noise,
+            cancels_echo: false,
+            suppresses_noise: false,
             rate: 0,
             ports: BTreeMap::new(),
             leader: None,
@@ -137,6 +135,14 @@ impl Engine {
         };
         engine.work_at(16_000);
         engine
+    }
+
+    /// Takes the speaker's echo out of the microphone's sound from now on, and steady noise, or not.
+    pub(crate) fn clean(&mut self, cancels_echo: bool, suppresses_noise: bool) {
+        if (self.cancels_echo, self.suppresses_noise) != (cancels_echo, suppresses_noise) {
+            (self.cancels_echo, self.suppresses_noise) = (cancels_echo, suppresses_noise);
+            self.cleaner = Cleaner::new(self.rate, cancels_echo, suppresses_noise);
+        }
     }
 
     /// Puts another microphone in the place of the present one, which is returned.
@@ -384,8 +390,6 @@ mod tests {
             Box::new(Hum(hum)),
             Box::new(memory.clone()),
             controls.clone(),
-            false,
-            false,
         );
         (engine, memory, controls)
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ use crate::sound::{Player, Recorder};
 const LOOK: Duration = Duration::from_millis(500);
 /// Longer than a system needs to open its devices.
 const OPENING: Duration = Duration::from_secs(8);
+/// What is said when it takes longer.
+const STUCK: &str = "the system's sound does not answer";
 /// How often a busy device is tried, and how long in between.
 const BUSY_TRIES: u32 = 5;
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
@@ -38,6 +40,10 @@ pub struct Setup {
     pub cancels_echo: bool,
     /// Lowers steady noise of a microphone of the system.
     pub suppresses_noise: bool,
+    /// How much the microphone is amplified: 1.0 leaves it as it is.
+    pub microphone_gain: f32,
+    /// How much the speaker is amplified.
+    pub speaker_gain: f32,
 }
 
 impl Default for Setup {
@@ -47,6 +53,8 @@ impl Default for Setup {
             speaker: Choice::Default,
             cancels_echo: true,
             suppresses_noise: true,
+            microphone_gain: 1.0,
+            speaker_gain: 1.0,
         }
     }
 }
@@ -62,10 +70,36 @@ pub struct Levels {
 
 /// An open microphone and speaker. They are closed when it and all its ports are dropped.
 #[derive(Clone)]
-pub struct Headset {
+pub struct Headset(Arc<Open>);
+
+/// What its owners hold.
+struct Open {
     shared: Arc<Shared>,
     // Its end ends the keeper.
-    _guard: Option<Arc<SyncSender<()>>>,
+    wishes: SyncSender<Wish>,
+}
+
+/// Another device, wished for in the middle of a call.
+struct Wish {
+    role: Role,
+    choice: Choice,
+    outcome: SyncSender<Result<(), NotReady>>,
+}
+
+/// A headset that is used as long as somebody else keeps it open.
+#[derive(Clone)]
+pub(crate) struct WeakHeadset(Weak<Open>);
+
+impl fmt::Debug for WeakHeadset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.upgrade().fmt(f)
+    }
+}
+
+impl WeakHeadset {
+    pub(crate) fn upgrade(&self) -> Option<Headset> {
+        self.0.upgrade().map(Headset)
+    }
 }
 
 /// What the keeper, the sound thread and the owner share.
@@ -73,8 +107,17 @@ struct Shared {
     engine: Mutex<Engine>,
     controls: Arc<Controls>,
     uses: Mutex<[Option<Use>; 2]>,
+    cleaning: Mutex<Cleaning>,
     sink: Mutex<Option<EventSink>>,
     ports: AtomicU64,
+}
+
+/// What is wanted of the cleaning, and whether there is anything to clean.
+struct Cleaning {
+    cancels_echo: bool,
+    suppresses_noise: bool,
+    microphone_is_real: bool,
+    speaker_is_real: bool,
 }
 
 /// What is used in one role.
@@ -91,45 +134,70 @@ impl Headset {
     /// [`NotReady`] saying which of them cannot be had, and why.
     pub fn open(setup: &Setup) -> Result<Headset, NotReady> {
         let controls = Arc::new(Controls::default());
+        controls.set_microphone_gain(setup.microphone_gain);
+        controls.set_speaker_gain(setup.speaker_gain);
         let (microphone, capture) = fixed_capture(&setup.microphone)?;
         let (speaker, playback) = fixed_playback(&setup.speaker)?;
-        let by_system = (setup.microphone.is_system(), setup.speaker.is_system());
-        let engine = Engine::new(
-            capture,
-            playback,
-            controls.clone(),
-            setup.cancels_echo && by_system == (true, true),
-            setup.suppresses_noise && by_system.0,
-        );
         let fixed = |name: Option<String>| name.map(|name| Use { name, health: None });
         let shared = Arc::new(Shared {
-            engine: Mutex::new(engine),
+            engine: Mutex::new(Engine::new(capture, playback, controls.clone())),
             controls,
             uses: Mutex::new([fixed(microphone), fixed(speaker)]),
+            cleaning: Mutex::new(Cleaning {
+                cancels_echo: setup.cancels_echo,
+                suppresses_noise: setup.suppresses_noise,
+                microphone_is_real: setup.microphone.is_system(),
+                speaker_is_real: setup.speaker.is_system(),
+            }),
             sink: Mutex::new(None),
             ports: AtomicU64::new(0),
         });
-        let guard = match by_system {
-            (false, false) => None,
-            _ => Some(Arc::new(keep(setup, shared.clone())?)),
+        shared.clean();
+        let wishes = keep(setup, shared.clone())?;
+        Ok(Headset(Arc::new(Open { shared, wishes })))
+    }
+
+    /// Uses another device from now on; calls go on.
+    ///
+    /// # Errors
+    /// [`NotReady`] when it cannot be had; the present one stays.
+    pub fn choose(&self, role: Role, choice: &Choice) -> Result<(), NotReady> {
+        let (outcome, wait) = sync_channel(1);
+        let wish = Wish {
+            role,
+            choice: choice.clone(),
+            outcome,
         };
-        Ok(Headset {
-            shared,
-            _guard: guard,
-        })
+        let stuck = || NotReady::new(Reason::Failed, role).because(STUCK);
+        self.0.wishes.try_send(wish).map_err(|_| stuck())?;
+        wait.recv_timeout(OPENING).unwrap_or_else(|_| Err(stuck()))
+    }
+
+    /// Takes the speaker's sound out of the microphone's or not, and steady noise or not.
+    pub fn set_cleaning(&self, cancels_echo: bool, suppresses_noise: bool) {
+        let mut cleaning = lock(&self.0.shared.cleaning);
+        cleaning.cancels_echo = cancels_echo;
+        cleaning.suppresses_noise = suppresses_noise;
+        drop(cleaning);
+        self.0.shared.clean();
+    }
+
+    /// The same headset, without keeping it open.
+    pub(crate) fn downgrade(&self) -> WeakHeadset {
+        WeakHeadset(Arc::downgrade(&self.0))
     }
 
     /// A way in for one call, or for whoever else wants to play and record.
     pub fn port(&self) -> Port {
         Port {
-            id: self.shared.ports.fetch_add(1, Ordering::Relaxed),
+            id: self.0.shared.ports.fetch_add(1, Ordering::Relaxed),
             headset: self.clone(),
         }
     }
 
     /// Sends [`Event::Device`] there from now on. A phone does it by itself for the ports of its calls.
     pub fn tell(&self, sink: EventSink) {
-        *lock(&self.shared.sink) = Some(sink);
+        *lock(&self.0.shared.sink) = Some(sink);
     }
 
     /// What is used in this role now; `None` when it is gone and nothing has taken its place.
@@ -139,45 +207,45 @@ impl Headset {
 
     /// Amplifies the microphone: 1.0 leaves it as it is, 10.0 is the most.
     pub fn set_microphone_gain(&self, gain: f32) {
-        self.shared.controls.set_microphone_gain(gain);
+        self.0.shared.controls.set_microphone_gain(gain);
     }
 
     /// How much the microphone is amplified.
     pub fn microphone_gain(&self) -> f32 {
-        self.shared.controls.microphone_gain()
+        self.0.shared.controls.microphone_gain()
     }
 
     /// Amplifies the speaker: 1.0 leaves it as it is, 0.0 is silence, 10.0 the most.
     pub fn set_speaker_gain(&self, gain: f32) {
-        self.shared.controls.set_speaker_gain(gain);
+        self.0.shared.controls.set_speaker_gain(gain);
     }
 
     /// How much the speaker is amplified.
     pub fn speaker_gain(&self) -> f32 {
-        self.shared.controls.speaker_gain()
+        self.0.shared.controls.speaker_gain()
     }
 
     /// Sends silence in place of the microphone, or no longer. The meter goes on.
     pub fn mute(&self, muted: bool) {
-        self.shared.controls.mute(muted);
+        self.0.shared.controls.mute(muted);
     }
 
     /// Whether silence is sent.
     pub fn is_muted(&self) -> bool {
-        self.shared.controls.is_muted()
+        self.0.shared.controls.is_muted()
     }
 
     /// How loud it is; it changes while a port is in use.
     pub fn levels(&self) -> Levels {
         Levels {
-            microphone: self.shared.controls.said.level(),
-            speaker: self.shared.controls.heard.level(),
+            microphone: self.0.shared.controls.said.level(),
+            speaker: self.0.shared.controls.heard.level(),
         }
     }
 
     /// How often sound was lost between the devices and the calls, since each was opened.
     pub fn slips(&self, role: Role) -> Slips {
-        let engine = lock(&self.shared.engine);
+        let engine = lock(&self.0.shared.engine);
         let (capture, playback) = engine.ends();
         match role {
             Role::Microphone => capture.slips(),
@@ -191,7 +259,7 @@ impl Headset {
     }
 
     fn used(&self, role: Role) -> Option<Use> {
-        let [microphone, speaker] = &*lock(&self.shared.uses);
+        let [microphone, speaker] = &*lock(&self.0.shared.uses);
         match role {
             Role::Microphone => microphone.clone(),
             Role::Speaker => speaker.clone(),
@@ -219,12 +287,12 @@ impl Port {
     /// Plays `heard`, and fills as long a frame with what the microphone gave meanwhile; both at `rate` Hz. Whoever calls it
     /// does so in time with the sound, frame by frame.
     pub fn exchange(&self, rate: u32, heard: &[i16], said: &mut [i16]) {
-        lock(&self.headset.shared.engine).exchange(self.id, rate, heard, Some(said));
+        lock(&self.headset.0.shared.engine).exchange(self.id, rate, heard, Some(said));
     }
 
     /// Plays `heard` and says nothing.
     pub fn listen(&self, rate: u32, heard: &[i16]) {
-        lock(&self.headset.shared.engine).exchange(self.id, rate, heard, None);
+        lock(&self.headset.0.shared.engine).exchange(self.id, rate, heard, None);
     }
 
     /// The devices behind it.
@@ -235,7 +303,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        lock(&self.headset.shared.engine).leave(self.id);
+        lock(&self.headset.0.shared.engine).leave(self.id);
     }
 }
 
@@ -276,6 +344,54 @@ fn fixed_playback(choice: &Choice) -> Result<(Option<String>, Box<dyn Playback>)
     })
 }
 
+impl Shared {
+    /// Cleans what there is to clean.
+    fn clean(&self) {
+        let cleaning = lock(&self.cleaning);
+        let echo = cleaning.cancels_echo && cleaning.microphone_is_real && cleaning.speaker_is_real;
+        let noise = cleaning.suppresses_noise && cleaning.microphone_is_real;
+        lock(&self.engine).clean(echo, noise);
+    }
+
+    /// A device of that kind is used now.
+    fn is_real(&self, role: Role, real: bool) {
+        let mut cleaning = lock(&self.cleaning);
+        match role {
+            Role::Microphone => cleaning.microphone_is_real = real,
+            Role::Speaker => cleaning.speaker_is_real = real,
+        }
+        drop(cleaning);
+        self.clean();
+    }
+
+    /// Uses what needs no keeper.
+    fn fix(&self, role: Role, choice: &Choice) -> Result<String, NotReady> {
+        let name = match role {
+            Role::Microphone => {
+                let (name, end) = fixed_capture(choice)?;
+                drop(lock(&self.engine).set_capture(end));
+                name
+            }
+            Role::Speaker => {
+                let (name, end) = fixed_playback(choice)?;
+                drop(lock(&self.engine).set_playback(end));
+                name
+            }
+        };
+        let name = name.unwrap_or_default();
+        let [microphone, speaker] = &mut *lock(&self.uses);
+        let used = match role {
+            Role::Microphone => microphone,
+            Role::Speaker => speaker,
+        };
+        *used = Some(Use {
+            name: name.clone(),
+            health: None,
+        });
+        Ok(name)
+    }
+}
+
 impl Owner for Arc<Shared> {
     fn set_capture(&mut self, end: Box<dyn Capture>) {
         // The old one is dropped after the lock is open again.
@@ -312,32 +428,27 @@ impl Owner for Arc<Shared> {
 
 /// Opens the devices of the system on a thread of their own – some systems' streams may not leave theirs – and keeps them
 /// until the sender that is returned is dropped.
-fn keep(setup: &Setup, shared: Arc<Shared>) -> Result<SyncSender<()>, NotReady> {
-    let (guard, quit) = sync_channel::<()>(0);
+fn keep(setup: &Setup, shared: Arc<Shared>) -> Result<SyncSender<Wish>, NotReady> {
+    let (wishes, wished) = sync_channel::<Wish>(1);
     let (opened, outcome) = sync_channel(1);
     let setup = setup.clone();
     let work = move || {
         let start = Instant::now();
         let keeper = patiently(BUSY_TRIES, BUSY_PAUSE, || {
-            let system = System::default();
             Keeper::open(
-                system,
+                System::default(),
                 shared.clone(),
                 &setup.microphone,
                 &setup.speaker,
                 start.elapsed(),
             )
         });
-        let mut keeper = match keeper {
-            Ok(keeper) => keeper,
-            Err(error) => {
-                let _ = opened.send(Err(error));
-                return;
+        match keeper {
+            Ok(keeper) => {
+                let _ = opened.send(Ok(()));
+                look_after(keeper, &shared, &wished, start);
             }
-        };
-        let _ = opened.send(Ok(()));
-        while quit.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-            keeper.look(start.elapsed());
+            Err(error) => drop(opened.send(Err(error))),
         }
     };
     let failed = |why: &str| NotReady::new(Reason::Failed, Role::Speaker).because(why);
@@ -346,8 +457,43 @@ fn keep(setup: &Setup, shared: Arc<Shared>) -> Result<SyncSender<()>, NotReady> 
         .spawn(work)
         .map_err(|error| failed(&error.to_string()))?;
     match outcome.recv_timeout(OPENING) {
-        Ok(outcome) => outcome.map(|()| guard),
-        Err(_) => Err(failed("the system's sound does not answer")),
+        Ok(outcome) => outcome.map(|()| wishes),
+        Err(_) => Err(failed(STUCK)),
+    }
+}
+
+/// Looks after the devices and fulfils wishes, until nobody can wish any more.
+fn look_after(
+    mut keeper: Keeper<System, Arc<Shared>>,
+    shared: &Arc<Shared>,
+    wished: &Receiver<Wish>,
+    start: Instant,
+) {
+    loop {
+        match wished.recv_timeout(LOOK) {
+            Ok(Wish {
+                role,
+                choice,
+                outcome,
+            }) => {
+                let fulfilled = if choice.is_system() {
+                    patiently(BUSY_TRIES, BUSY_PAUSE, || {
+                        keeper.choose(role, &choice, start.elapsed())
+                    })
+                } else {
+                    shared.fix(role, &choice).map(|name| {
+                        keeper.forget(role);
+                        shared.clone().tell(role, DeviceChange::Chosen, &name);
+                    })
+                };
+                if fulfilled.is_ok() {
+                    shared.is_real(role, choice.is_system());
+                }
+                let _ = outcome.try_send(fulfilled);
+            }
+            Err(RecvTimeoutError::Timeout) => keeper.look(start.elapsed()),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
 }
 

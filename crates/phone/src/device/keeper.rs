@@ -129,6 +129,42 @@ impl<H: Hardware, O: Owner> Keeper<H, O> {
         Ok(keeper)
     }
 
+    /// Uses another device from now on.
+    ///
+    /// # Errors
+    /// Why it cannot be had; then the present one stays.
+    pub(crate) fn choose(
+        &mut self,
+        role: Role,
+        choice: &Choice,
+        now: Duration,
+    ) -> Result<(), NotReady> {
+        let devices = self.hardware.list()?;
+        let device = choose(choice, role, &devices)?;
+        let mut side = Side::new(role, device.clone());
+        let at = self.sides.iter().position(|side| side.role == role);
+        let present = at.and_then(|at| self.sides.get_mut(at));
+        if let Some(present) = present
+            && present
+                .current
+                .as_ref()
+                .is_some_and(|c| c.device.id == device.id)
+        {
+            present.wanted = device.clone();
+        } else {
+            self.use_device(&mut side, device, now)?;
+            self.sides.retain(|side| side.role != role);
+            self.sides.push(side);
+        }
+        self.owner.tell(role, DeviceChange::Chosen, &device.name);
+        Ok(())
+    }
+
+    /// Closes the device of a role; something else takes its place.
+    pub(crate) fn forget(&mut self, role: Role) {
+        self.sides.retain(|side| side.role != role);
+    }
+
     /// Looks after the devices.
     pub(crate) fn look(&mut self, now: Duration) {
         let devices = self.hardware.list();
@@ -428,6 +464,37 @@ mod tests {
             using,
             [id("headset"), None, id("webcam"), None, id("headset")]
         );
+    }
+
+    #[test]
+    fn another_device_is_chosen_and_kept() {
+        let desk = desk();
+        let mut keeper = keeper(&desk, Choice::Default).unwrap();
+        let role = Role::Microphone;
+        let headset = Choice::Named("headset".to_owned());
+        keeper.choose(role, &headset, SECOND).unwrap();
+        assert_eq!(
+            desk.told(),
+            [(role, DeviceChange::Chosen, "The headset".to_owned())]
+        );
+        // It is the one that is waited for now, and what cannot be had changes nothing.
+        let nobody = Choice::Named("nobody".to_owned());
+        assert!(keeper.choose(role, &nobody, SECOND).is_err());
+        desk.live();
+        keeper.look(SECOND * 2);
+        assert!(desk.told().is_empty());
+        desk.unplug("headset");
+        desk.live();
+        keeper.look(SECOND * 3);
+        assert_eq!(
+            desk.told(),
+            [(role, DeviceChange::Replaced, "The webcam".to_owned())]
+        );
+        keeper.forget(role);
+        desk.plug(role, "headset", false);
+        desk.live();
+        keeper.look(SECOND * 4);
+        assert!(desk.told().is_empty(), "nobody looks after it any more");
     }
 
     #[test]

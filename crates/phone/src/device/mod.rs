@@ -15,11 +15,12 @@ mod drift;
 mod engine;
 mod file;
 mod headset;
+mod hook;
 mod keeper;
 mod level;
 mod null;
-mod ringer;
 mod system;
+mod tune;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -30,9 +31,10 @@ use crate::readiness::{NotReady, Reason};
 
 pub use bridge::Slips;
 pub use headset::{Headset, Levels, Port, Setup};
+pub use hook::{Hook, Lifted};
 pub use level::Level;
-pub use ringer::Ringer;
 pub use system::devices;
+pub use tune::Melody;
 
 /// Gives sound.
 pub(crate) trait Capture: Send {
@@ -116,6 +118,18 @@ impl Choice {
     }
 }
 
+impl fmt::Display for Choice {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Choice::Default => f.write_str("default"),
+            Choice::Named(name) => f.write_str(name),
+            Choice::File(path) => write!(f, "file:{}", path.display()),
+            Choice::Null => f.write_str("none"),
+        }
+    }
+}
+
 impl FromStr for Choice {
     type Err = Infallible;
 
@@ -139,6 +153,20 @@ pub enum DeviceChange {
     Replaced,
     /// It is there again.
     Back,
+    /// Its owner chose it.
+    Chosen,
+}
+
+impl DeviceChange {
+    /// `lost`, `replaced`, `back` or `chosen`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DeviceChange::Lost => "lost",
+            DeviceChange::Replaced => "replaced",
+            DeviceChange::Back => "back",
+            DeviceChange::Chosen => "chosen",
+        }
+    }
 }
 
 /// Finds what was chosen among the devices that there are.
@@ -225,6 +253,9 @@ mod tests {
         assert_eq!("none".parse(), Ok(Choice::Null));
         assert_eq!("file:a b.wav".parse(), Ok(Choice::File("a b.wav".into())));
         assert_eq!("Headset".parse(), Ok(Choice::Named("Headset".to_owned())));
+        for text in ["default", "none", "file:x.wav", "Headset"] {
+            assert_eq!(text.parse::<Choice>().unwrap().to_string(), text);
+        }
         assert!(Choice::Default.is_system() && !Choice::Null.is_system());
     }
 }

@@ -285,11 +285,12 @@ fn is_monitor(id: &str, name: &str) -> bool {
 }
 
 /// ALSA lists each card a dozen times, and devices that are none; those left out can still be named in its configuration.
+/// PulseAudio's is left out too: where that runs, it is asked and not ALSA.
 fn is_worth_showing(id: &str) -> bool {
     let is_card = id
         .strip_prefix("plughw:CARD=")
         .is_some_and(|card| !card.starts_with(|c: char| c.is_ascii_digit()));
-    is_card || ["default", "pulse", "pipewire"].contains(&id)
+    is_card || ["default", "pipewire"].contains(&id)
 }
 
 fn trouble(error: &cpal::Error, role: Role) -> NotReady {
@@ -324,11 +325,12 @@ mod tests {
 
     #[test]
     fn of_alsa_only_what_people_know_is_shown() {
-        for id in ["default", "pulse", "plughw:CARD=PCH,DEV=0"] {
+        for id in ["default", "pipewire", "plughw:CARD=PCH,DEV=0"] {
             assert!(is_worth_showing(id), "{id}");
         }
         for id in [
             "null",
+            "pulse",
             "hw:CARD=PCH,DEV=0",
             "plughw:CARD=0,DEV=0",
             "surround51:CARD=PCH,DEV=0",
