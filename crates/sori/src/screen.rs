@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use net::{Direction, Tap};
 use phone::book::Book;
 use phone::control::{Control, Sounds};
-use phone::device::Hook;
+use phone::device::{Choice, Hook, Role};
 use phone::link::Link;
 use phone::provision::Profile;
 use phone::terminal::{self, Happening, Language, Logged, Look, Setup};
@@ -130,12 +130,28 @@ fn prefer(hook: &mut Hook, given: &Devices, book: &Book) {
         return;
     };
     let mut setup = hook.setup().clone();
-    if let (None, Some(name)) = (&given.microphone, &choices.microphone) {
-        setup.microphone = devices::named(name);
-    }
-    if let (None, Some(name)) = (&given.speaker, &choices.speaker) {
-        setup.speaker = devices::named(name);
-    }
+    // A headset that lies in the office does not keep anybody from calling at home.
+    let found = phone::device::devices().unwrap_or_default();
+    let choose = |role, wanted: &mut Choice, given: &Option<Choice>, chosen: &Option<String>| {
+        let is_there = |id: &String| found.iter().any(|d| d.role == role && d.id == *id);
+        if let (None, true, Some(id)) = (given, wanted.is_system(), chosen)
+            && is_there(id)
+        {
+            *wanted = Choice::Named(id.clone());
+        }
+    };
+    choose(
+        Role::Microphone,
+        &mut setup.microphone,
+        &given.microphone,
+        &choices.microphone,
+    );
+    choose(
+        Role::Speaker,
+        &mut setup.speaker,
+        &given.speaker,
+        &choices.speaker,
+    );
     setup.microphone_gain = f32::from(choices.microphone_volume) / 100.0;
     setup.speaker_gain = f32::from(choices.speaker_volume) / 100.0;
     hook.set_setup(setup);

@@ -43,6 +43,7 @@ impl Control {
             }
             Command::Reject { call, status } => {
                 let call = attempt.one(self, *call, "rings", is_ringing)?;
+                self.ringing.remove(&call);
                 self.phone.reject(call, status.unwrap_or(BUSY));
                 Ok(Outcome::Done)
             }
@@ -299,6 +300,7 @@ impl Control {
     /// Answers a call that rings.
     pub(super) fn answer(&mut self, call: CallNumber) -> Result<(), SoundError> {
         let sound = self.sound()?;
+        self.ringing.remove(&call);
         self.hold_others(Some(call));
         let answered = self.phone.answer(call, sound);
         answered.map_err(|error| SoundError::new(error.to_string()))

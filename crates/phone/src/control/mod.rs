@@ -12,7 +12,7 @@ mod refusal;
 mod rules;
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use sip::ua::Diverted;
@@ -48,6 +48,8 @@ pub struct Control {
     expires: u32,
     /// What is to happen to calls that ring here.
     pending: BTreeMap<CallNumber, Pending>,
+    /// Calls that a person is to hear ringing.
+    ringing: BTreeSet<CallNumber>,
 }
 
 /// What a command comes to at once. What the phone makes of it is told by events.
@@ -98,6 +100,7 @@ impl Control {
             language: Language::default(),
             expires: EXPIRES,
             pending: BTreeMap::new(),
+            ringing: BTreeSet::new(),
         }
     }
 
@@ -166,6 +169,7 @@ impl Control {
             Event::Incoming { call, .. } => self.incoming(*call),
             Event::Established { call, .. } | Event::Ended { call, .. } => {
                 self.pending.remove(call);
+                self.ringing.remove(call);
             }
             _ => {}
         }
@@ -179,7 +183,7 @@ impl Control {
         };
         let calls = || self.state.calls.values();
         let talks = calls().any(|c| c.phase == CallPhase::Established && !c.held_by_us);
-        let rings = calls().any(|c| c.phase == CallPhase::Ringing);
+        let rings = !self.ringing.is_empty();
         let waits = calls().any(|c| c.phase == CallPhase::Alerting && c.agreed.is_none());
         hook.play(match (rings, talks, waits) {
             (true, true, _) => Some(Melody::Waiting),
@@ -221,6 +225,7 @@ impl Control {
                     return self.answer_by_itself(call);
                 }
                 self.phone.ring(call);
+                self.ringing.insert(call);
                 let after = |wait: Duration| Instant::now().checked_add(wait);
                 let pending = Pending {
                     answer_at: self.rules.auto_answer.and_then(after),

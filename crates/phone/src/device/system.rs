@@ -33,6 +33,7 @@ pub(crate) struct System {
 
 impl System {
     fn host(&mut self) -> &cpal::Host {
+        keep_quiet();
         self.host.get_or_insert_with(cpal::default_host)
     }
 
@@ -162,6 +163,16 @@ impl Hardware for System {
             }
         }
         Err(last.map_or_else(|| unusable(wanted, "no format"), failed))
+    }
+}
+
+/// ALSA writes what it dislikes to standard error, across whatever is on the screen there; what it says on this thread goes
+/// nowhere. What went wrong comes back as an error all the same.
+fn keep_quiet() {
+    #[cfg(target_os = "linux")]
+    {
+        // Where that cannot be had, ALSA speaks.
+        let _ = alsa::Output::local_error_handler();
     }
 }
 
