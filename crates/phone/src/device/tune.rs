@@ -43,10 +43,10 @@ impl Melody {
     const fn score(self) -> Score {
         let (tones, loudness, sounding, alternates) = match self {
             Melody::Ringing => ([523.0, 659.0], 0.25, 50, true),
-            Melody::Waiting => ([440.0, 440.0], 0.05, 10, true),
+            Melody::Waiting => ([440.0, 440.0], 0.05, 10, false),
             Melody::Ringback => ([440.0, 480.0], 0.05, 50, false),
-            Melody::Test => ([440.0, 440.0], 0.25, 50, true),
-            Melody::Silence => ([440.0, 440.0], 0.0, 0, true),
+            Melody::Test => ([440.0, 440.0], 0.25, 50, false),
+            Melody::Silence => ([440.0, 440.0], 0.0, 0, false),
         };
         Score {
             tones,
