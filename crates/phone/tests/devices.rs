@@ -136,6 +136,42 @@ fn one_talks_listens_changes_the_volume_and_the_devices() {
 }
 
 #[test]
+fn a_file_is_played_to_the_other_side_while_one_listens() {
+    let (said, heard) = (tone("played", 0.25), temporary("listened"));
+    let file = said.clone();
+    let plays_file = move || {
+        Ok(Sound {
+            source: Source::file(&file)?,
+            ..Sound::default()
+        })
+    };
+    let mut alice = desk_with("alice", Box::new(plays_file));
+    let hook = Hook::new(Setup {
+        microphone: Choice::Null,
+        speaker: Choice::File(heard.clone()),
+        ..Setup::default()
+    });
+    alice.control.set_hook(hook, Language::Korean);
+    let echo = || {
+        Ok(Sound {
+            source: Source::Echo,
+            ..Sound::default()
+        })
+    };
+    let mut bob = desk_with("bob", Box::new(echo));
+    alice.dial(&bob);
+    let call = bob.incoming();
+    bob.run(&format!("answer {call}"));
+    alice.until("answer", established);
+    plays(&heard, 7500, 8700);
+    let refusal = alice.refused("device speaker file:/nonexistent/x.wav");
+    assert!(refusal.what.contains("스피커"), "{refusal}");
+    for path in [said, heard] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn without_a_microphone_nobody_is_called_and_nobody_is_answered() {
     let nowhere = Choice::File("/nonexistent/x.wav".into());
     let mut alice = with_devices("alice", nowhere, Choice::Null);

@@ -444,7 +444,7 @@ mod tests {
             let (mut outlet, mut sink) = playback(48_000, 2, health.clone()).unwrap();
             let (mut recorded, mut played) = (0.0, 0.0);
             let mut frame = [0i16; 320];
-            for tick in 0..3000u32 {
+            for tick in 0..2000u32 {
                 let now = f64::from(tick) * 0.02;
                 while recorded / 44_100.0 / (1.0 + ppm / 1e6) <= now {
                     deliver(&mut inlet, &[0.3; 441]);

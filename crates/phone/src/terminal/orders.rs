@@ -63,6 +63,8 @@ pub(super) fn obey(desk: &mut Desk, order: Order, model: &Model) -> Result<(), S
 pub(super) fn said(refusal: &Refusal) -> String {
     if refusal.advice.is_empty() || refusal.advice.contains("see: ") {
         refusal.what.clone()
+    } else if refusal.code.is_some() {
+        format!("{}; {}", refusal.what, refusal.advice)
     } else {
         format!("{}. {}", refusal.what, refusal.advice)
     }

@@ -6,8 +6,10 @@ use super::model::Order;
 use super::run::Desk;
 use super::scene::{self, Devices};
 use super::texts::{Language, Text};
+use crate::book::BookError;
 use crate::control::Command;
-use crate::device::{Choice, Device, DeviceChange, Hook, Role};
+use crate::device::{Choice, Device, DeviceChange, Hook, Levels, Role};
+use crate::readiness::NotReady;
 
 /// The devices as they were last seen.
 #[derive(Debug, Default)]
@@ -57,13 +59,9 @@ impl Desk {
         };
         let trouble = |role| {
             let why = hook.trouble(role)?;
-            Some(format!(
-                "{}. {}",
-                why.message(language),
-                why.advice(language)
-            ))
+            Some(said(why, language))
         };
-        let level = |levels: crate::device::Levels| levels.microphone.rms_db();
+        let level = |levels: Levels| levels.microphone.rms_db();
         Devices {
             are_used: setup.microphone.is_system() || setup.speaker.is_system(),
             microphones: of(Role::Microphone),
@@ -119,17 +117,17 @@ impl Desk {
     fn with_hook(
         &mut self,
         language: Language,
-        act: impl FnOnce(&mut Hook) -> Result<(), crate::readiness::NotReady>,
+        act: impl FnOnce(&mut Hook) -> Result<(), NotReady>,
     ) -> Result<Option<Order>, String> {
         let Some(hook) = self.control.hook_mut() else {
             return Ok(None);
         };
         let acted = act(hook);
-        acted.map_err(|why| format!("{}. {}", why.message(language), why.advice(language)))?;
+        acted.map_err(|why| said(&why, language))?;
         Ok(None)
     }
 
-    fn keep_choice(&mut self, order: Order) -> Result<(), crate::book::BookError> {
+    fn keep_choice(&mut self, order: Order) -> Result<(), BookError> {
         let book = &mut self.records.book;
         let mut choices = book.preferences()?;
         match order {
@@ -168,6 +166,10 @@ impl Desk {
             change == DeviceChange::Lost,
         );
     }
+}
+
+fn said(why: &NotReady, language: Language) -> String {
+    format!("{}; {}", why.message(language), why.advice(language))
 }
 
 fn percent(gain: f32) -> u8 {
