@@ -78,7 +78,7 @@ def refused(world, pulse, code, *args, says="microphone"):
     check(sent == [], f"{len(sent)} messages were sent all the same")
 
 
-@case("microphone-echo", servers=OURS)
+@case("microphone-echo", servers=OURS, pulseaudio=True)
 def microphone_echo(world):
     """Said into the microphone, sent back by the echo, heard from the speaker."""
     served = server(world, ("alice",))
@@ -106,7 +106,7 @@ def microphone_echo(world):
     noise.stop()
 
 
-@case("microphone-cleaned", servers=OURS)
+@case("microphone-cleaned", servers=OURS, pulseaudio=True)
 def microphone_cleaned(world):
     """The microphone stands beside the speaker, which plays the server's tone: the other side hears nothing of it."""
     served = server(world, ("alice", "bob"))
@@ -141,7 +141,7 @@ def loop_input(pulse):
     return found[0]
 
 
-@case("readiness-muted", servers=OURS)
+@case("readiness-muted", servers=OURS, pulseaudio=True)
 def muted(world):
     """A muted microphone: exit code 7, and no INVITE on the wire."""
     pulse = desk(world)
@@ -150,25 +150,25 @@ def muted(world):
     refused(world, pulse, "microphone_silent")
 
 
-@case("readiness-dead", servers=OURS)
+@case("readiness-dead", servers=OURS, pulseaudio=True)
 def dead(world):
     """A microphone that gives digital silence is as good as none."""
     refused(world, desk(world), "microphone_silent")
 
 
-@case("readiness-no-microphone", servers=OURS)
+@case("readiness-no-microphone", servers=OURS, pulseaudio=True)
 def no_microphone(world):
     """There is a speaker, and its monitor looks like a microphone: it is none."""
     refused(world, desk(world, microphones=()), "no_microphone")
 
 
-@case("readiness-no-speaker", servers=OURS)
+@case("readiness-no-speaker", servers=OURS, pulseaudio=True)
 def no_speaker(world):
     """There is a microphone, and nothing to hear with. The feed of the microphone is a speaker to PulseAudio."""
     refused(world, desk(world, speaker=False), "unknown_speaker", "--speaker", "Headset", says="speaker")
 
 
-@case("readiness-unknown-microphone", servers=OURS)
+@case("readiness-unknown-microphone", servers=OURS, pulseaudio=True)
 def unknown(world):
     refused(world, desk(world), "unknown_microphone", "--microphone", "Headset")
 
@@ -197,7 +197,7 @@ def no_sound(world):
     listed.stop()
 
 
-@case("readiness-check", servers=OURS)
+@case("readiness-check", servers=OURS, pulseaudio=True)
 def checked(world):
     """sori phone --check plays a tone and shows what the microphone hears, for programs and on a terminal."""
     pulse = desk(world)
@@ -224,7 +224,7 @@ def tone(samples):
     return samples[loudest:loudest + length]
 
 
-@case("microphone-unplugged", servers=OURS, seconds=60)
+@case("microphone-unplugged", servers=OURS, pulseaudio=True, seconds=60)
 def unplugged(world):
     """Unplugged in the middle of a call, the call goes on and it is told; plugged in again, it is heard again."""
     served = server(world, ("alice",))
@@ -247,7 +247,7 @@ def unplugged(world):
     alice.stop()
 
 
-@case("microphone-chosen", servers=OURS, seconds=60)
+@case("microphone-chosen", servers=OURS, pulseaudio=True, seconds=60)
 def chosen(world):
     """Another microphone, its volume and muting, in the middle of a call; a vanished one is replaced."""
     served = server(world, ("alice",))
@@ -305,7 +305,7 @@ def settled(pulse, ear):
     return last[0]
 
 
-@case("microphone-ringing", servers=OURS)
+@case("microphone-ringing", servers=OURS, pulseaudio=True)
 def ringing(world):
     """A call that comes in rings from the speaker until it is answered; the caller hears that it rings there."""
     served = server(world, ("alice", "bob"))
@@ -350,7 +350,7 @@ DOCUMENT = """<?xml version="1.0"?>
 """
 
 
-@case("readiness-provisioned", servers=OURS)
+@case("readiness-provisioned", servers=OURS, pulseaudio=True)
 def provisioned(world):
     """The document chooses the devices, the check and the language."""
     served = server(world, ("alice",))
@@ -377,7 +377,7 @@ def provisioned(world):
     check(code == TALKED, f"it exited with {code}, though nothing was to be checked")
 
 
-@case("microphone-terminal", servers=OURS, seconds=60)
+@case("microphone-terminal", servers=OURS, pulseaudio=True, seconds=60)
 def on_terminal(world):
     """The phone on a terminal: it shows its devices, a muted microphone is told, another one is chosen and measured."""
     served = server(world, ("alice",))

@@ -12,12 +12,12 @@ use crate::arguments::Voice;
 /// Which microphone and speaker.
 #[derive(Debug, Args)]
 pub struct Devices {
-    /// Speak into this: default, none (silence), file:PATH, or a name or number of sori phone --devices [default: the
-    /// variable SORI_MICROPHONE, or default]
+    /// Speak into this: default, none (silence), file:PATH, or a name or number of sori phone --devices [default where
+    /// devices are used: the variable SORI_MICROPHONE, or default]
     #[arg(long, value_name = "CHOICE", conflicts_with = "play", value_parser = choice)]
     pub microphone: Option<Choice>,
-    /// Listen to this: default, none, file:PATH, or a name or number of sori phone --devices [default: the variable
-    /// SORI_SPEAKER, or default; none where the microphone is none or a file]
+    /// Listen to this: default, none, file:PATH, or a name or number of sori phone --devices [default where
+    /// devices are used: the variable SORI_SPEAKER, or default; none where the microphone is none or a file]
     #[arg(long, value_name = "CHOICE", value_parser = choice)]
     pub speaker: Option<Choice>,
     /// Call even where the microphone or the speaker is missing, muted or dead
