@@ -107,6 +107,11 @@ fn one_talks_listens_changes_the_volume_and_the_devices() {
     plays(&heard, 0, 100);
     alice.run("mute off");
     plays(&heard, 7500, 8700);
+    alice.run("echo-cancellation off");
+    alice.run("noise-suppression off");
+    let setup = alice.control.hook().unwrap().setup();
+    assert!(!setup.cancels_echo && !setup.suppresses_noise);
+    assert_eq!((setup.microphone_gain, setup.speaker_gain), (2.0, 0.5));
     alice.run("device microphone none");
     assert_eq!(
         alice.until("choice", changed),
