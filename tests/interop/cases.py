@@ -20,13 +20,14 @@ class Case:
     needs_sori: bool  #: whether our binary takes part even when the server is another
     capture: bool  #: whether the traffic is recorded
     heavy: bool  #: runs alone, because it loads the machine
+    needs_pulseaudio: bool  #: speaks into a microphone or listens to a speaker
 
 
-def case(name, seconds=45, servers=("sori", "kamailio"), needs_sori=False, capture=True, heavy=False):
+def case(name, seconds=45, servers=("sori", "kamailio"), needs_sori=False, capture=True, heavy=False, pulseaudio=False):
     """Registers the decorated function, which is called with the world."""
     def keep(function):
         assert name not in CASES, name
-        CASES[name] = Case(name, function, seconds, servers, needs_sori, capture, heavy)
+        CASES[name] = Case(name, function, seconds, servers, needs_sori, capture, heavy, pulseaudio)
         return function
     return keep
 

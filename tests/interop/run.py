@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PYTHON = os.path.join(ROOT, ".cache", "venv", "bin", "python")
 MODULES = ["cases_harness", "cases_load", "cases_calls", "cases_codecs", "cases_echo", "cases_refusals", "cases_hops", "cases_storage",
-           "cases_wire", "cases_secure", "cases_provision", "cases_terminal", "cases_services"]
+           "cases_wire", "cases_secure", "cases_provision", "cases_terminal", "cases_services", "cases_devices"]
 TAIL = 16
 
 
@@ -51,6 +51,8 @@ def main():
 def enter_environment():
     """Goes on in the Python that has numpy and pjsua2, as root."""
     sys.dont_write_bytecode = True  # no __pycache__ in the sources
+    # The machine that the tests run on may have a microphone or not: phones that are not told use none.
+    os.environ["SORI_MICROPHONE"] = "none"
     if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(PYTHON))):
         if not os.path.exists(PYTHON):
             sys.exit("interop: .cache/venv is missing; run: scripts/setup test")
@@ -93,7 +95,13 @@ def prepare(options, cases):
     """Says at once what would make every test fail."""
     if (options.server == "sori" or any(c.needs_sori for c in cases.values())) and not os.path.exists(options.binary):
         sys.exit(f"interop: {options.binary} is missing; run: make release")
-    missing = [p for p in ("kamailio", "sipp", "baresip", "sipsak", "tshark", "tcpdump", "ip", "nsenter", "unshare", "tmux") if not shutil.which(p)]
+    if not shutil.which("pulseaudio"):
+        left_out = [name for name, found in cases.items() if found.needs_pulseaudio]
+        if left_out:
+            print(f"left out, because there is no pulseaudio: {' '.join(left_out)}", flush=True)
+        for name in left_out:
+            del cases[name]
+    missing = [p for p in ("kamailio", "sipp", "baresip", "sipsak", "tshark", "tcpdump", "ip", "nsenter", "unshare", "tmux", "pactl") if not shutil.which(p)]
     if missing:
         sys.exit(f"interop: missing programs: {', '.join(missing)}; run: scripts/setup test")
     trial = subprocess.run(["unshare", "--net", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, text=True)

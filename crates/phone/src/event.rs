@@ -10,6 +10,7 @@ use media::session::Statistics;
 use sip::flow::Transport;
 use sip::ua::Cause;
 
+use crate::device::{DeviceChange, Role};
 use crate::secure::Security;
 
 /// Receives the events of a phone, on the threads that they happen on: it has to return at once.
@@ -261,6 +262,15 @@ pub enum Event {
         /// Whether it concerns a file.
         file: bool,
     },
+    /// A microphone or speaker that is in use vanished or came back; calls go on.
+    Device {
+        /// Which of the two.
+        role: Role,
+        /// What happened.
+        change: DeviceChange,
+        /// The device that is gone, or that is used now.
+        name: String,
+    },
     /// Our side of every call is silenced, or no longer.
     Muted {
         /// Whether it is.
@@ -448,6 +458,7 @@ impl Event {
             | Event::MessagesWaiting { .. }
             | Event::Notified { .. }
             | Event::SubscriptionEnded { .. }
+            | Event::Device { .. }
             | Event::Answered { .. } => None,
         }
     }

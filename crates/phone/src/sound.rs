@@ -1,4 +1,4 @@
-//! Where the sound of a call comes from and where it goes: files, silence, or back.
+//! Where the sound of a call comes from and where it goes: devices, files, silence, or back.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,6 +9,9 @@ use std::path::Path;
 use media::codec::CodecKind;
 use media::resample::Resampler;
 use media::wav::{WavError, WavReader, WavWriter};
+
+use crate::device::Port;
+use crate::readiness::{Language, NotReady};
 
 /// Samples read from a file at a time.
 const CHUNK: usize = 1024;
@@ -24,6 +27,16 @@ pub struct Sound {
     pub keys: String,
 }
 
+impl Sound {
+    /// Talks and listens with devices: a source of its own is what the other side hears all the same.
+    pub fn attach(&mut self, port: Port) {
+        self.source = match std::mem::take(&mut self.source) {
+            Source::Silence => Source::Devices(port),
+            other => Source::Beside(Box::new(other), port),
+        };
+    }
+}
+
 /// Where sound comes from.
 #[derive(Debug, Default)]
 pub enum Source {
@@ -34,6 +47,10 @@ pub enum Source {
     Echo,
     /// A WAV file, played once; silence after it.
     File(Box<Player>),
+    /// A microphone, whose speaker plays what the other side says.
+    Devices(Port),
+    /// Another source, and a speaker that plays what the other side says.
+    Beside(Box<Source>, Port),
 }
 
 impl Source {
@@ -49,6 +66,7 @@ impl Source {
     pub(crate) fn is_over(&self) -> bool {
         match self {
             Source::File(player) => player.ended && player.ready.is_empty(),
+            Source::Beside(source, _) => source.is_over(),
             _ => false,
         }
     }
@@ -77,8 +95,28 @@ impl Source {
                 }
                 return filled;
             }
+            Source::Devices(port) => port.exchange(rate, heard, frame),
+            Source::Beside(source, port) => {
+                port.listen(rate, heard);
+                return source.fill(rate, heard, frame);
+            }
         }
         Ok(())
+    }
+
+    /// What the other side says while we say nothing.
+    pub(crate) fn listen(&mut self, rate: u32, heard: &[i16]) {
+        if let Some(port) = self.port() {
+            port.listen(rate, heard);
+        }
+    }
+
+    /// The way to the devices, if it uses any.
+    pub(crate) fn port(&self) -> Option<&Port> {
+        match self {
+            Source::Devices(port) | Source::Beside(_, port) => Some(port),
+            Source::Silence | Source::Echo | Source::File(_) => None,
+        }
     }
 }
 
@@ -94,7 +132,7 @@ pub struct Player {
 }
 
 impl Player {
-    fn open(path: &Path) -> Result<Player, SoundError> {
+    pub(crate) fn open(path: &Path) -> Result<Player, SoundError> {
         let name = path.display().to_string();
         let file = File::open(path)
             .map_err(|error| SoundError::new(format!("cannot open {name}: {error}")))?;
@@ -118,7 +156,7 @@ impl Player {
         })
     }
 
-    fn fill(&mut self, rate: u32, frame: &mut [i16]) -> Result<(), SoundError> {
+    pub(crate) fn fill(&mut self, rate: u32, frame: &mut [i16]) -> Result<(), SoundError> {
         frame.fill(0);
         while self.ready.len() < frame.len() && !self.ended {
             self.more(rate)?;
@@ -232,26 +270,53 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// What is wrong with a sound file; its text names it.
+/// What is wrong with a sound file, or a device; its text names it.
 #[derive(Debug)]
-pub struct SoundError(String);
+pub struct SoundError {
+    text: String,
+    advice: String,
+    code: Option<&'static str>,
+}
 
 impl SoundError {
     /// What is wrong, for a person.
     pub fn new(text: String) -> SoundError {
-        SoundError(text)
+        SoundError {
+            text,
+            advice: String::new(),
+            code: None,
+        }
+    }
+
+    /// A device cannot be used.
+    pub(crate) fn not_ready(why: &NotReady, language: Language) -> SoundError {
+        SoundError {
+            text: why.message(language),
+            advice: why.advice(language).to_owned(),
+            code: Some(why.code()),
+        }
+    }
+
+    /// What to do about it; empty when nobody knows.
+    pub fn advice(&self) -> &str {
+        &self.advice
+    }
+
+    /// A name for programs ([`NotReady::code`]), where a device is the reason.
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
     }
 }
 
 impl From<WavError> for SoundError {
     fn from(error: WavError) -> SoundError {
-        SoundError(error.to_string())
+        SoundError::new(error.to_string())
     }
 }
 
 impl fmt::Display for SoundError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

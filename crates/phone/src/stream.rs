@@ -70,6 +70,9 @@ impl Stream {
         sound: Sound,
         events: EventSink,
     ) -> Stream {
+        if let Some(port) = sound.source.port() {
+            port.headset().tell(events.clone());
+        }
         Stream {
             call,
             rtp,
@@ -362,13 +365,14 @@ impl Stream {
         let (length, rate) = (session.frame_samples(), session.sample_rate());
         self.said.resize(length, 0);
         let mut trouble = None;
-        let source = match &mut self.playing {
-            Some(playing) => Some(playing),
-            None => Some(&mut self.source).filter(|_| !self.held),
-        };
-        match source.filter(|_| self.talking) {
-            Some(source) => trouble = source.fill(rate, &self.heard, &mut self.said).err(),
-            None => self.said.fill(0),
+        if self.talking && self.playing.is_none() && !self.held {
+            trouble = self.source.fill(rate, &self.heard, &mut self.said).err();
+        } else {
+            self.source.listen(rate, &self.heard);
+            match self.playing.as_mut().filter(|_| self.talking) {
+                Some(playing) => trouble = playing.fill(rate, &self.heard, &mut self.said).err(),
+                None => self.said.fill(0),
+            }
         }
         if self.muted {
             self.said.fill(0);

@@ -24,6 +24,7 @@ mod records;
 mod run;
 mod scene;
 mod screen;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod texts;

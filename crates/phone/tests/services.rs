@@ -82,7 +82,7 @@ fn commands_in_a_row_wait_for_one_another() {
 fn codecs_are_changed_and_what_nobody_has_is_refused() {
     let (mut alice, mut bob) = (desk("alice"), desk("bob"));
     let (out, _) = talk(&mut alice, &mut bob);
-    assert_eq!(alice.call(out).agreed.as_ref().unwrap().codec, "PCMU");
+    assert_eq!(alice.call(out).agreed.as_ref().unwrap().codec, "opus");
     alice.run(&format!("codec {out} pcma"));
     let changed = |event: &Event| match event {
         Event::MediaChanged { agreed, .. } => Some(agreed.codec),

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
+use phone::device::Hook;
+use phone::readiness::Language;
 use phone::{CallNumber, Event, Sound, Source};
 
 use crate::arguments::{Line, Passage, Voice, parse_seconds};
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
+use crate::devices::{Devices, Usual, language};
 use crate::exit::{Exit, Failure, exit_codes};
 use crate::provision::{EXPIRES, SetUp};
 use crate::report::json_events;
@@ -21,6 +24,7 @@ const AT_ONCE: u32 = 32;
 ///
 /// Each call is answered at once, or after --after seconds of ringing. It ends when either side hangs up, after
 /// --duration, or with Ctrl-C, which also removes the registration. Calls above --at-once find the phone busy (486).
+/// Nobody is listened to without being asked: microphone and speaker are used with --microphone and --speaker only.
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = concat!("\
 Examples:
@@ -37,9 +41,11 @@ pub struct Args {
     #[command(flatten)]
     voice: Voice,
     #[command(flatten)]
+    devices: Devices,
+    #[command(flatten)]
     passage: Passage,
     /// Send back what is heard
-    #[arg(long, conflicts_with = "play")]
+    #[arg(long, conflicts_with_all = ["play", "microphone"])]
     echo: bool,
     /// End after so many calls
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -50,7 +56,7 @@ pub struct Args {
     /// Let it ring so many seconds before answering [default: answer at once]
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     after: Option<Duration>,
-    /// Answer at most so many calls at a time [default: 1 with --record, else 32]
+    /// Answer at most so many calls at a time [default: 1 with --record or a microphone, else 32]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     at_once: Option<u32>,
     /// Ask the registrar for so many seconds; refreshed in time [default: 600]
@@ -75,12 +81,23 @@ fn serve(args: &Args, console: &mut Console) -> Result<(), Failure> {
     let mut set_up = SetUp::of(&args.line, console)?;
     args.voice.apply(&mut set_up.settings);
     args.passage.apply(&mut set_up.settings);
+    let language = language(&set_up.profile);
+    let mut hook = args.devices.hook(Usual::None, &args.voice, &set_up.profile);
+    if let Some(hook) = &mut hook {
+        // What does not work is noticed now, not with the first call.
+        let lifted = hook
+            .lift()
+            .map_err(|why| Failure::not_ready(&why, language))?;
+        console.ready(&lifted.report);
+    }
     let (whom, has_password) = (set_up.whom(), set_up.has_password());
     let expires = args.expires.or(set_up.expires()).unwrap_or(EXPIRES);
     let desk = Desk::open(set_up.settings)?;
     desk.phone.register(expires);
     let mut post = Post {
         args,
+        hook,
+        language,
         whom,
         has_password,
         registered: false,
@@ -122,6 +139,8 @@ fn serve(args: &Args, console: &mut Console) -> Result<(), Failure> {
 /// What becomes of calls.
 struct Post<'a> {
     args: &'a Args,
+    hook: Option<Hook>,
+    language: Language,
     /// The account and its server.
     whom: String,
     has_password: bool,
@@ -191,14 +210,13 @@ impl Post<'_> {
     }
 
     fn incoming(&mut self, desk: &Desk, call: CallNumber) {
-        let most = self
-            .args
-            .at_once
-            .unwrap_or(if self.args.voice.record.is_some() {
+        let most = self.args.at_once.unwrap_or(
+            if self.args.voice.record.is_some() || self.hook.is_some() {
                 1
             } else {
                 AT_ONCE
-            });
+            },
+        );
         let busy = self.calls.len() >= most as usize;
         if busy || self.args.calls.is_some_and(|n| self.begun >= n) {
             desk.phone.reject(call, 486);
@@ -214,6 +232,16 @@ impl Post<'_> {
         };
         if self.args.echo {
             sound.source = Source::Echo;
+        }
+        if let Some(hook) = &mut self.hook {
+            match hook.lift() {
+                Ok(lifted) => sound.attach(lifted.port),
+                Err(why) => {
+                    self.trouble = Some(Failure::not_ready(&why, self.language));
+                    desk.phone.reject(call, 480);
+                    return;
+                }
+            }
         }
         self.begun += 1;
         desk.phone.ring(call);

@@ -46,7 +46,7 @@ pub struct Output {
 }
 
 /// What is said and what becomes of what is heard.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Voice {
     /// Play this WAV file to the other side, once
     #[arg(long, value_name = "FILE.wav")]
@@ -136,7 +136,7 @@ impl Voice {
         Ok(Sound {
             source,
             recorder,
-            keys: String::new(),
+            ..Sound::default()
         })
     }
 }

@@ -4,11 +4,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
-use phone::{CallNumber, Cause, Event, Name};
+use phone::device::{Hook, Melody};
+use phone::{CallNumber, Cause, Event, Name, Sound};
 
 use crate::arguments::{Line, Passage, Voice, parse_keys, parse_pause, parse_seconds};
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
+use crate::devices::{Devices, Usual, language};
 use crate::exit::{Exit, Failure, exit_codes};
 use crate::provision::SetUp;
 use crate::report::json_events;
@@ -26,6 +28,10 @@ const REGISTERING: Duration = Duration::from_secs(32);
 /// (sip:bob@192.0.2.7). The call ends when either side hangs up, after --duration, or with Ctrl-C. No registration is
 /// needed: the password answers the server when it asks.
 ///
+/// You talk with this machine's microphone and speaker. Before anything is sent both are opened and heard: where one of
+/// them is missing, muted or dead nobody is called, and the exit code is 7. With --play or --record files take their
+/// place, with --microphone none silence.
+///
 /// With --provision an XML document gives the account, the server, and the gateway that is called when there is no
 /// TARGET. The phone registers if the document says so, calls at once, and closes by itself a while after the end:
 /// three seconds, unless the document or --auto-close says something else.
@@ -34,6 +40,7 @@ const REGISTERING: Duration = Duration::from_secs(32);
 Examples:
   sori call bob --account alice@example.org
   sori call echo --account alice@example.org --proxy udp:127.0.0.1:5060 --duration 5
+  sori call bob --account alice@example.org --microphone USB --speaker 2
   sori call bob --account alice@example.org --play hello.wav --record bob.wav --json
   SORI_PASSWORD=... sori call 4711 --account alice@example.org --dtmf '1,,23#' --json
   sori call --provision https://www.example.org/phone.xml
@@ -47,6 +54,8 @@ pub struct Args {
     line: Line,
     #[command(flatten)]
     voice: Voice,
+    #[command(flatten)]
+    devices: Devices,
     #[command(flatten)]
     passage: Passage,
     /// Hang up so many seconds after the answer
@@ -83,6 +92,7 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
     args.voice.apply(&mut set_up.settings);
     args.passage.apply(&mut set_up.settings);
     let target = target(args, &set_up)?;
+    let hook = lift(args, &set_up, &mut sound, console)?;
     let ring = args.ring.or(set_up.profile.timers.ring).unwrap_or(RING);
     let pause = args.auto_close.unwrap_or(if set_up.is_provisioned {
         set_up.profile.auto_close
@@ -104,7 +114,7 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
         .phone
         .call(&target, sound)
         .map_err(|error| Failure::new(Exit::Internal, error.to_string(), ""))?;
-    let mut talk = Talk::new(args, number, ring);
+    let mut talk = Talk::new(args, number, ring, hook);
     let mut grace = GRACE;
     while talk.ended.is_none() {
         if !talk.step(&desk, console) {
@@ -126,6 +136,27 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
         talk.note(&event);
     }
     talk.verdict(&format!("{target} (through {server})"), has_password)
+}
+
+/// Opens microphone and speaker before anything is sent, so that nobody gets a silent call.
+fn lift(
+    args: &Args,
+    set_up: &SetUp,
+    sound: &mut Sound,
+    console: &mut Console,
+) -> Result<Option<Hook>, Failure> {
+    let hook = args
+        .devices
+        .hook(Usual::OfMachine, &args.voice, &set_up.profile);
+    let Some(mut hook) = hook else {
+        return Ok(None);
+    };
+    let lifted = hook
+        .lift()
+        .map_err(|why| Failure::not_ready(&why, language(&set_up.profile)))?;
+    console.ready(&lifted.report);
+    sound.attach(lifted.port);
+    Ok(Some(hook))
 }
 
 /// Whom to call: the command line goes before the document.
@@ -210,6 +241,7 @@ struct Talk<'a> {
     args: &'a Args,
     number: CallNumber,
     ring: Duration,
+    hook: Option<Hook>,
     /// When patience ends: with ringing, with talking, or with leaving.
     until: Option<Instant>,
     since: Option<Instant>,
@@ -223,11 +255,12 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn new(args: &Args, number: CallNumber, ring: Duration) -> Talk<'_> {
+    fn new(args: &Args, number: CallNumber, ring: Duration, hook: Option<Hook>) -> Talk<'_> {
         Talk {
             args,
             number,
             ring,
+            hook,
             until: Instant::now().checked_add(ring),
             since: None,
             unanswered: false,
@@ -282,7 +315,22 @@ impl Talk<'_> {
         self.until = Instant::now().checked_add(GRACE);
     }
 
+    /// One hears that it rings there, where the other side sends no sound of its own.
+    fn play(&mut self, event: &Event) {
+        let Some(hook) = &mut self.hook else {
+            return;
+        };
+        match event {
+            Event::Progress { status: 180, .. } => hook.play(Some(Melody::Ringback)),
+            Event::EarlyMedia { .. } | Event::Established { .. } | Event::Ended { .. } => {
+                hook.play(None);
+            }
+            _ => {}
+        }
+    }
+
     fn note(&mut self, event: &Event) {
+        self.play(event);
         match event {
             Event::Established { .. } if !self.interrupted && !self.unanswered => {
                 let now = Instant::now();

@@ -3,7 +3,9 @@
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
+use phone::device::{DeviceChange, Levels};
 use phone::provision::{Fetched, Origin};
+use phone::readiness::Report;
 use phone::{Agreed, Event, Security, Statistics};
 
 use crate::exit::{Exit, Failure};
@@ -57,6 +59,28 @@ impl Console {
         });
         for warning in &fetched.warnings {
             self.say(&format!("settings: {warning}"));
+        }
+    }
+
+    /// Microphone and speaker work.
+    pub fn ready(&mut self, report: &Report) {
+        if self.json {
+            print(&report::ready(report).line());
+        }
+        self.say(&format!(
+            "microphone: {}, speaker: {}",
+            report.microphone, report.speaker
+        ));
+    }
+
+    /// How loud it is, in place of the line before.
+    pub fn level(&mut self, levels: Levels) {
+        if self.json {
+            print(&report::level(levels).line());
+        } else if self.live {
+            let (rms, peak) = (levels.microphone.rms_db(), levels.microphone.peak_db());
+            eprint!("\r{} {rms:4.0} dB ", meter(rms, peak));
+            self.open = true;
         }
     }
 
@@ -163,6 +187,11 @@ impl Console {
             eprintln!("  {}", failure.advice);
         }
         failure.exit
+    }
+
+    /// No line is written over any more.
+    pub fn end(&mut self) {
+        self.end_line();
     }
 
     fn say(&mut self, text: &str) {
@@ -279,6 +308,12 @@ fn of_services(event: &Event) -> Option<String> {
         Event::Replaced { call, by } => format!("call {by} takes the place of call {call}"),
         Event::Diverted { target, .. } => format!("sent on to {target}"),
         Event::Redirected { target, .. } => format!("sent on by the other side to {target}"),
+        Event::Device { role, change, name } => match change {
+            DeviceChange::Lost => format!("{role} {name} is gone, and there is no other"),
+            DeviceChange::Replaced => format!("{role} is gone; using {name}"),
+            DeviceChange::Back => format!("{role} {name} is back"),
+            DeviceChange::Chosen => format!("{role}: {name}"),
+        },
         Event::Muted { muted: true } => "muted".to_owned(),
         Event::Muted { muted: false } => "no longer muted".to_owned(),
         Event::Recording { file, .. } => match file {
@@ -333,6 +368,20 @@ fn numbers(statistics: &Statistics) -> String {
     )
 }
 
+/// A bar from -60 dB to 0, with a mark at the peak.
+fn meter(rms: f32, peak: f32) -> String {
+    const COLUMNS: usize = 40;
+    let column =
+        |db: f32| ((db + 60.0) / 60.0 * COLUMNS as f32).clamp(0.0, COLUMNS as f32) as usize;
+    let (rms, peak) = (column(rms), column(peak));
+    let cell = |n: usize| match n {
+        n if n < rms => '#',
+        n if n + 1 == peak => '|',
+        _ => '-',
+    };
+    (0..COLUMNS).map(cell).collect()
+}
+
 fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds / 3600 {
@@ -344,6 +393,16 @@ fn clock(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn meters() {
+        assert_eq!(meter(-96.0, -96.0), "-".repeat(40));
+        assert_eq!(meter(0.0, 0.0), "#".repeat(40));
+        assert_eq!(
+            meter(-30.0, -15.0),
+            format!("{}{}|{}", "#".repeat(20), "-".repeat(9), "-".repeat(10))
+        );
+    }
 
     #[test]
     fn clocks() {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use phone::Cause;
+use phone::readiness::{Language, NotReady};
 
 /// The table of exit codes as the help shows it.
 macro_rules! exit_codes {
@@ -16,6 +17,7 @@ Exit codes:
     4  unreachable: no answer in time, no such name, connection refused
     5  not authorised: the account or the password is wrong (401, 403, 407)
     6  sound: a file cannot be read or written, or no codec in common
+    7  not ready: the microphone or the speaker is missing, muted or dead; nobody was called
     8  settings: the document of --provision cannot be had, or is wrong
   130  interrupted before a call was established"
     };
@@ -40,6 +42,8 @@ pub enum Exit {
     NotAuthorised = 5,
     /// Files or codecs.
     Sound = 6,
+    /// Microphone or speaker.
+    NotReady = 7,
     /// No settings.
     Provision = 8,
     /// Ctrl-C before there was a call.
@@ -63,6 +67,8 @@ pub struct Failure {
     pub message: String,
     /// What to do about it; empty when nobody knows.
     pub advice: String,
+    /// A name for programs, where a device is the reason.
+    pub code: Option<&'static str>,
 }
 
 impl Failure {
@@ -73,6 +79,15 @@ impl Failure {
             status: None,
             message: message.into(),
             advice: advice.to_owned(),
+            code: None,
+        }
+    }
+
+    /// Microphone or speaker do not work.
+    pub fn not_ready(why: &NotReady, language: Language) -> Failure {
+        Failure {
+            code: Some(why.code()),
+            ..Failure::new(Exit::NotReady, why.message(language), why.advice(language))
         }
     }
 
@@ -117,6 +132,7 @@ impl Failure {
             status,
             message: format!("{what} {whom}: {cause}{contacts}"),
             advice: advice.to_owned(),
+            code: None,
         }
     }
 }
@@ -199,6 +215,7 @@ mod tests {
             Exit::Unreachable,
             Exit::NotAuthorised,
             Exit::Sound,
+            Exit::NotReady,
             Exit::Provision,
             Exit::Interrupted,
         ] {

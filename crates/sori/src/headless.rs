@@ -1,7 +1,7 @@
 //! `sori phone --headless`: lines in, events out.
 
 mod control;
-mod lists;
+pub mod lists;
 mod script;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
@@ -13,6 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use phone::control::{Control, Sounds};
+use phone::device::Hook;
+use phone::readiness::Language;
 use phone::{Event, Phone, Settings};
 
 use self::script::{Script, Scripts};
@@ -72,6 +74,7 @@ pub enum Happening {
 pub fn run(
     settings: Vec<Settings>,
     sounds: Sounds,
+    devices: Option<(Hook, Language)>,
     options: &Options,
     console: &mut Console,
 ) -> Result<(), Failure> {
@@ -94,6 +97,9 @@ pub fn run(
     };
     let phone = Phone::start_all(settings, Arc::new(sink)).map_err(|e| failure(&e))?;
     let mut control = Control::new(phone, sounds);
+    if let Some((hook, language)) = devices {
+        control.set_hook(hook, language);
+    }
     control.set_expires(options.expires);
     if options.answer {
         let mut rules = control.rules().clone();

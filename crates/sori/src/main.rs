@@ -3,11 +3,13 @@
 mod answer;
 mod arguments;
 mod call;
+mod check;
 mod codec;
 mod config;
 mod console;
 mod contacts;
 mod desk;
+mod devices;
 mod exit;
 #[allow(dead_code, reason = "for `sori phone`")]
 mod handler;

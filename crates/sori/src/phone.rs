@@ -6,15 +6,16 @@ use std::str::FromStr;
 
 use clap::Args as ClapArgs;
 use phone::control::Sounds;
+use phone::provision::Profile;
 use phone::{Name, Server, Settings, SoundError, Source};
 
 use crate::arguments::{Line, Output, Passage, Voice};
 use crate::console::Console;
+use crate::devices::{Devices, Usual, language};
 use crate::exit::{Exit, Failure, exit_codes};
-use crate::headless;
-use crate::provision::SetUp;
+use crate::provision::{self, SetUp};
 use crate::report::json_events;
-use crate::screen;
+use crate::{check, headless, screen};
 
 /// The commands of the phone, as its help shows them; a test compares them with the grammar.
 macro_rules! commands {
@@ -30,10 +31,13 @@ Commands, one a line; CALL is the number that events give, and may be left out w
   conference CALL CALL...      join CALL                    part CALL
   dtmf CALL DIGITS [rfc4733|info]                           info CALL TYPE BODY
   message TARGET|#CALL TEXT    mute on|off                  record CALL FILE|off
-  play CALL FILE|off           codec CALL NAMES             register [ACCOUNT]
-  unregister [ACCOUNT]         options TARGET               subscribe EVENT TARGET
-  calls                        accounts                     status
-  sleep SECONDS                wait EVENT [CALL] [SECONDS]  quit"
+  devices                      device microphone|speaker CHOICE
+  volume microphone|speaker PERCENT                         echo-cancellation on|off
+  noise-suppression on|off     play CALL FILE|off           codec CALL NAMES
+  register [ACCOUNT]           unregister [ACCOUNT]         options TARGET
+  subscribe EVENT TARGET       calls                        accounts
+  status                       sleep SECONDS                wait EVENT [CALL] [SECONDS]
+  quit"
     };
 }
 
@@ -42,10 +46,14 @@ Commands, one a line; CALL is the number that events give, and may be left out w
 /// With --headless every line on standard input is a command, and so is every line on the socket of --control. What happens
 /// is told line by line, as JSON with --json. At the end of standard input the phone ends when its last call has ended; with
 /// --control or --answer it goes on.
+///
+/// You talk with this machine's microphone and speaker, which are checked before each call; with --headless, --play,
+/// --record or --echo no device is used unless it is named.
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = concat!("\
 Examples:
   sori phone --account alice@example.org
+  sori phone --check
   sori phone --headless --json --account alice@example.org --answer --echo
   printf 'dial bob\\nwait established\\ndtmf 0 12#\\nsleep 2\\nhangup\\n' |
     sori phone --headless --json --account alice@example.org
@@ -53,7 +61,7 @@ Examples:
 ", commands!(), "\n\n", exit_codes!(), "\n\n", json_events!()))]
 pub struct Args {
     /// Whose phone it is; may be given several times, and the first speaks where a command names none
-    #[arg(long, short, value_name = "USER@DOMAIN", value_parser = Name::from_str, required_unless_present = "provision")]
+    #[arg(long, short, value_name = "USER@DOMAIN", value_parser = Name::from_str, required_unless_present_any = ["provision", "list", "check"])]
     account: Vec<Name>,
     /// Take the settings from an XML document at this http: or https: address
     #[arg(long, value_name = "URL")]
@@ -77,8 +85,16 @@ pub struct Args {
     #[command(flatten)]
     passage: Passage,
     /// Send back what is heard
-    #[arg(long, conflicts_with = "play")]
+    #[arg(long, conflicts_with_all = ["play", "microphone"])]
     echo: bool,
+    #[command(flatten)]
+    devices: Devices,
+    /// List the microphones and speakers of this machine, and end
+    #[arg(long = "devices", visible_alias = "list-devices")]
+    list: bool,
+    /// Open microphone and speaker, make sure that they work, show how loud it is; exit code 7 where they do not
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     headless: headless::Options,
     #[command(flatten)]
@@ -95,17 +111,46 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn start(args: Args, console: &mut Console) -> Result<(), Failure> {
-    let settings = settings(&args, console)?;
+    if args.list || args.check {
+        return look(&args, console);
+    }
+    let (settings, profile) = settings(&args, console)?;
+    let usual = if args.headless.headless || args.echo {
+        Usual::None
+    } else {
+        Usual::OfMachine
+    };
+    let hook = args.devices.hook(usual, &args.voice, &profile);
     let sounds = sounds(args.voice, args.echo);
     if args.headless.headless {
-        headless::run(settings, sounds, &args.headless, console)
+        let devices = hook.map(|hook| (hook, language(&profile)));
+        headless::run(settings, sounds, devices, &args.headless, console)
     } else {
-        screen::run(settings, sounds, args.screen)
+        let devices = hook.map(|hook| (hook, args.devices));
+        screen::run(settings, sounds, devices, profile, args.screen)
     }
 }
 
+/// Looks at the devices, without an account.
+fn look(args: &Args, console: &mut Console) -> Result<(), Failure> {
+    let profile = match &args.provision {
+        Some(url) => provision::fetch(url, console)?.profile,
+        None => Profile::default(),
+    };
+    let nothing = Voice::default();
+    let Some(hook) = args.devices.hook(Usual::OfMachine, &nothing, &profile) else {
+        return Ok(());
+    };
+    if args.list {
+        check::list(hook, console);
+        return Ok(());
+    }
+    let language = args.screen.language.unwrap_or(language(&profile));
+    check::check(hook, language, console)
+}
+
 /// The settings of every account.
-fn settings(args: &Args, console: &mut Console) -> Result<Vec<Settings>, Failure> {
+fn settings(args: &Args, console: &mut Console) -> Result<(Vec<Settings>, Profile), Failure> {
     let many = args.account.len();
     for (given, what) in [
         (args.proxy.len(), "--proxy"),
@@ -123,7 +168,7 @@ fn settings(args: &Args, console: &mut Console) -> Result<Vec<Settings>, Failure
         0 => vec![None],
         _ => args.account.iter().map(Some).collect(),
     };
-    let mut all = Vec::new();
+    let (mut all, mut profile) = (Vec::new(), Profile::default());
     for (n, account) in accounts.into_iter().enumerate() {
         let line = Line {
             account: account.cloned(),
@@ -136,7 +181,9 @@ fn settings(args: &Args, console: &mut Console) -> Result<Vec<Settings>, Failure
                 verbose: args.output.verbose,
             },
         };
-        let mut settings = SetUp::of(&line, console)?.settings;
+        let set_up = SetUp::of(&line, console)?;
+        profile = set_up.profile;
+        let mut settings = set_up.settings;
         if args.direct {
             settings.server = None;
             settings.direct = Some(settings.account.host().to_owned());
@@ -146,7 +193,7 @@ fn settings(args: &Args, console: &mut Console) -> Result<Vec<Settings>, Failure
         settings.max_calls = usize::try_from(args.headless.max_calls).unwrap_or(usize::MAX);
         all.push(settings);
     }
-    Ok(all)
+    Ok((all, profile))
 }
 
 /// What is given for the `n`th account, or for all.

@@ -126,8 +126,11 @@ fn without_account(profile: &Profile, name: &phone::Name) -> Settings {
     })
 }
 
-/// Fetches and tells of it.
-fn fetch(url: &str, console: &mut Console) -> Result<Fetched, Failure> {
+/// Fetches a document and tells of it.
+///
+/// # Errors
+/// There is none, or it is wrong.
+pub fn fetch(url: &str, console: &mut Console) -> Result<Fetched, Failure> {
     let url: Url = url.parse().map_err(|error| {
         let message = format!("--provision: {error}");
         Failure::new(Exit::Usage, message, "")

@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use phone::control::Refusal;
+use phone::device::Levels;
 use phone::provision::{Fetched, Origin};
+use phone::readiness::Report;
 use phone::{AccountNumber, Agreed, CallNumber, Cause, Event, Statistics};
 
 use crate::exit::Failure;
@@ -45,6 +47,10 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
   conference           joined: the call is in the conference, or out of it
   recording, playing   file? (absent at the end)
   muted                muted
+  ready                microphone, speaker, took_ms: both work; comes before anything is sent
+  device               role (microphone, speaker), change (lost, replaced, back, chosen), name: what is
+                       used from now on, or was lost
+  level                of --check: microphone_db, microphone_peak_db, speaker_db (0 is the loudest)
   quality              once a second, for the terminal: heard_db, said_db, and the numbers of ended
   info                 content_type, text: INFO came
   dtmf                 digit, duration_ms, by (rfc4733, info)
@@ -63,8 +69,9 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
                        packets_received, packets_lost, packets_late, jitter_ms, round_trip_ms?,
                        remote_packets_lost?, remote_jitter_ms?
   closing              after_s: the call is over, and the program will be
-  error                why the exit code is not 0: exit_code, status?, message, advice
-                       why a command was not carried out: command, message, advice
+  error                why the exit code is not 0: exit_code, status?, code?, message, advice
+                       why a command was not carried out: command, code?, message, advice
+                       (code: no_microphone, microphone_silent, speaker_busy …)
 cause is one of hung_up_here, hung_up_there, cancelled, refused, unauthorized, timed_out,
 unreachable, no_ack."
     };
@@ -146,6 +153,10 @@ pub fn event(event: &Event, accounts: &[String]) -> Object {
             .text("reason", &cause.to_string())
             .number_if("status", status(cause)),
         Event::Muted { muted } => named("muted").flag("muted", *muted),
+        Event::Device { role, change, name } => named("device")
+            .text("role", role.name())
+            .text("change", change.name())
+            .text("name", name),
         Event::MessagesWaiting { .. }
         | Event::Notified { .. }
         | Event::SubscriptionEnded { .. } => of_subscription(event, accounts),
@@ -213,8 +224,26 @@ pub fn failure(failure: &Failure) -> Object {
     named("error")
         .number("exit_code", failure.exit as u64)
         .number_if("status", failure.status.map(u64::from))
+        .text_if("code", failure.code)
         .text("message", &failure.message)
         .text("advice", &failure.advice)
+}
+
+/// Microphone and speaker work.
+pub fn ready(report: &Report) -> Object {
+    named("ready")
+        .text("microphone", &report.microphone)
+        .text("speaker", &report.speaker)
+        .decimal("took_ms", ms(report.took))
+}
+
+/// How loud it is.
+pub fn level(levels: Levels) -> Object {
+    let (microphone, speaker) = (levels.microphone, levels.speaker);
+    named("level")
+        .decimal("microphone_db", microphone.rms_db().into())
+        .decimal("microphone_peak_db", microphone.peak_db().into())
+        .decimal("speaker_db", speaker.rms_db().into())
 }
 
 /// Settings, and where they are from.
@@ -242,6 +271,7 @@ pub fn day(moment: SystemTime) -> String {
 pub fn refusal(refusal: &Refusal) -> Object {
     named("error")
         .text("command", &refusal.command)
+        .text_if("code", refusal.code)
         .text("message", &refusal.what)
         .text("advice", &refusal.advice)
 }

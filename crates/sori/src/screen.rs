@@ -11,7 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use net::{Direction, Tap};
 use phone::book::Book;
 use phone::control::{Control, Sounds};
+use phone::device::{Choice, Hook, Role};
 use phone::link::Link;
+use phone::provision::Profile;
 use phone::terminal::{self, Happening, Language, Logged, Look, Setup};
 use phone::{Event, Phone, Settings};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
@@ -19,6 +21,7 @@ use signal_hook::iterator::Signals;
 use sip::flow::Flow;
 
 use crate::desk::{GRACE, failure};
+use crate::devices::{self, Devices, locale};
 use crate::exit::{Exit, Failure};
 use crate::trace::readable;
 
@@ -41,7 +44,13 @@ pub struct Options {
 ///
 /// # Errors
 /// Why it cannot.
-pub fn run(mut settings: Vec<Settings>, sounds: Sounds, options: Options) -> Result<(), Failure> {
+pub fn run(
+    mut settings: Vec<Settings>,
+    sounds: Sounds,
+    devices: Option<(Hook, Devices)>,
+    profile: Profile,
+    options: Options,
+) -> Result<(), Failure> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(Failure::new(
             Exit::Usage,
@@ -62,8 +71,14 @@ pub fn run(mut settings: Vec<Settings>, sounds: Sounds, options: Options) -> Res
     let book = open_book()?;
     let phone = Phone::start_all(settings, Arc::new(events)).map_err(|e| failure(&e))?;
     watch_signals(tell.clone()).map_err(|error| internal("cannot listen for signals", &error))?;
-    let control = Control::new(phone, sounds);
-    let control = show(control, (tell, happenings), book, options)?;
+    let mut control = Control::new(phone, sounds);
+    let language = options.language.or_else(|| chosen_language(&book));
+    let language = language.unwrap_or_else(|| devices::language(&profile));
+    if let Some((mut hook, given)) = devices {
+        prefer(&mut hook, &given, &book);
+        control.set_hook(hook, language);
+    }
+    let control = show(control, (tell, happenings), book, language, options.link)?;
     control.into_phone().close(GRACE);
     Ok(())
 }
@@ -72,19 +87,15 @@ fn show(
     control: Control,
     happenings: (SyncSender<Happening>, Receiver<Happening>),
     book: Book,
-    options: Options,
+    language: Language,
+    link: Option<Link>,
 ) -> Result<Control, Failure> {
-    let chosen = book.preferences().ok().and_then(|p| p.language);
-    let spoken = options
-        .language
-        .or_else(|| Language::from_locale(&chosen?))
-        .or_else(|| Language::from_locale(&locale(&["LC_ALL", "LC_MESSAGES", "LANG"])?));
     let accounts = control.phone().accounts();
     let domain = accounts.first().map_or("", |(_, name)| &name.domain);
-    let link = options.link.map(|link| link.uri(domain));
+    let link = link.map(|link| link.uri(domain));
     let charset = locale(&["LC_ALL", "LC_CTYPE", "LANG"]);
     let setup = Setup {
-        language: spoken.unwrap_or_default(),
+        language,
         look: Look {
             colour: env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
             ascii: charset.as_deref().is_some_and(is_ascii),
@@ -108,10 +119,45 @@ fn internal(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Internal, format!("{what}: {error}"), "")
 }
 
-/// The first of these variables that says anything.
-fn locale(names: &[&str]) -> Option<String> {
-    let said = |name: &&str| env::var(name).ok().filter(|v| !v.is_empty());
-    names.iter().find_map(said)
+/// The language that this person chose.
+fn chosen_language(book: &Book) -> Option<Language> {
+    Language::from_locale(&book.preferences().ok()?.language?)
+}
+
+/// The devices and volumes that this person chose; those of the command line go before them, those of the document do not.
+fn prefer(hook: &mut Hook, given: &Devices, book: &Book) {
+    let Ok(choices) = book.preferences() else {
+        return;
+    };
+    let mut setup = hook.setup().clone();
+    // A headset that lies in the office does not keep anybody from calling at home.
+    let found = phone::device::devices().unwrap_or_default();
+    let choose = |role, wanted: &mut Choice, given: &Option<Choice>, chosen: &Option<String>| {
+        let is_there = |id: &String| found.iter().any(|d| d.role == role && d.id == *id);
+        if let (None, true, Some(id)) = (given, wanted.is_system(), chosen)
+            && is_there(id)
+        {
+            *wanted = Choice::Named(id.clone());
+        }
+    };
+    choose(
+        Role::Microphone,
+        &mut setup.microphone,
+        &given.microphone,
+        &choices.microphone,
+    );
+    choose(
+        Role::Speaker,
+        &mut setup.speaker,
+        &given.speaker,
+        &choices.speaker,
+    );
+    setup.microphone_gain = f32::from(choices.microphone_volume) / 100.0;
+    setup.speaker_gain = f32::from(choices.speaker_volume) / 100.0;
+    hook.set_setup(setup);
+    if let Some(name) = &choices.ringer {
+        hook.set_ringer(Some(devices::named(name)));
+    }
 }
 
 /// Whether a locale has no characters but ASCII's, or others than Unicode's.

@@ -337,11 +337,12 @@ fn first_call(server: &Server, data: &Path) -> String {
     format!(
         "\nThe first call, in another terminal (choose a password when asked):\n  \
          {program} user add alice --data {data}\n  \
-         {program} call echo --account alice@{domain} --proxy {proxy} --duration 5\n  \
          {program} call tone --account alice@{domain} --proxy {proxy} --duration 5 --record tone.wav\n\
+         With a microphone and a speaker, hear yourself:\n  \
+         {program} call echo --account alice@{domain} --proxy {proxy} --duration 5\n\
          A second phone that answers (after: {program} user add bob --data {data}):\n  \
          {program} answer --account bob@{domain} --proxy {proxy} --echo\n  \
-         {program} call bob --account alice@{domain} --proxy {proxy}\n\
+         {program} call bob --account alice@{domain} --proxy {proxy} --record bob.wav\n\
          Ctrl-C stops the server.\n"
     )
 }

@@ -182,6 +182,51 @@ fn a_file_that_is_played_is_not_overwritten() {
 }
 
 #[test]
+fn without_a_microphone_nobody_is_called() {
+    let proxy = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("udp:{}", proxy.local_addr().unwrap());
+    let nowhere = "file:/nonexistent/x.wav";
+    for (command, language, says) in [
+        (
+            &["call", "bob"][..],
+            "C.UTF-8",
+            "the microphone cannot be opened",
+        ),
+        (&["call", "bob"], "ko_KR.UTF-8", "마이크를 열 수 없습니다"),
+        (&["answer"], "C.UTF-8", "the microphone cannot be opened"),
+        (
+            &["phone", "--check"],
+            "C.UTF-8",
+            "the microphone cannot be opened",
+        ),
+    ] {
+        let mut process = sori(command);
+        if command[0] != "phone" {
+            process.args(["--account", "alice@sori.test", "--proxy", &address]);
+        }
+        process
+            .args(["--json", "--microphone", nowhere])
+            .env("LC_ALL", language)
+            .env("SORI_PASSWORD", PASSWORD);
+        let output = process.output().unwrap();
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(7), "{command:?}: {errors}");
+        assert!(
+            errors.contains(says) && errors.contains("/nonexistent/x.wav"),
+            "{errors}"
+        );
+        assert!(
+            errors.contains("sori phone --devices"),
+            "what to do: {errors}"
+        );
+        assert!(out.contains("\"code\":\"microphone_failed\""), "{out}");
+    }
+    assert!(proxy.recv_from(&mut [0; 2000]).is_err(), "nothing was sent");
+}
+
+#[test]
 fn nobody_there_ends_with_4() {
     let port = std::net::UdpSocket::bind("127.0.0.1:0")
         .unwrap()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::parse;
+use crate::device::{Choice, Role};
 use crate::event::CallNumber;
 
 /// Something that a phone is asked to do.
@@ -143,6 +144,26 @@ pub enum Command {
     },
     /// `mute on|off`
     Mute(bool),
+    /// `devices`
+    Devices,
+    /// `device microphone|speaker CHOICE`
+    Device {
+        /// Which of the two.
+        role: Role,
+        /// What is used from now on.
+        choice: Choice,
+    },
+    /// `volume microphone|speaker PERCENT`
+    Volume {
+        /// Which of the two.
+        role: Role,
+        /// 100 leaves the sound as it is; 400 at most.
+        percent: u16,
+    },
+    /// `echo-cancellation on|off`
+    CancelEcho(bool),
+    /// `noise-suppression on|off`
+    SuppressNoise(bool),
     /// `record CALL FILE|off`
     Record {
         /// The call.
@@ -248,6 +269,9 @@ pub enum Recipient {
     Call(CallNumber),
 }
 
+/// The loudest that a volume may be, in percent.
+pub const LOUDEST: u16 = 400;
+
 /// How long `wait` waits where the line does not say.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -295,6 +319,20 @@ pub const GRAMMAR: &[(&str, &str)] = &[
     ("info CALL TYPE BODY", "send INFO"),
     ("message TARGET|#CALL TEXT", "send a text message"),
     ("mute on|off", "silence our side of every call"),
+    ("devices", "tell the microphones and speakers there are"),
+    (
+        "device microphone|speaker CHOICE",
+        "use another: default, none, file:PATH, a name or number",
+    ),
+    (
+        "volume microphone|speaker PERCENT",
+        "louder or quieter; 100 leaves it as it is",
+    ),
+    (
+        "echo-cancellation on|off",
+        "take the speaker's sound out of the microphone's",
+    ),
+    ("noise-suppression on|off", "lower steady noise"),
     ("record CALL FILE|off", "record a call to a WAV file"),
     ("play CALL FILE|off", "play a WAV file to the other side"),
     ("codec CALL NAMES", "change to other codecs: pcma,pcmu"),
@@ -391,6 +429,13 @@ impl Command {
                 Recipient::Call(call) => write!(f, "message #{call} {}", escaped(text)),
             },
             Command::Mute(on) => write!(f, "mute {}", switch(*on)),
+            Command::Devices => f.write_str("devices"),
+            Command::Device { role, choice } => {
+                write!(f, "device {role} {}", escaped(&choice.to_string()))
+            }
+            Command::Volume { role, percent } => write!(f, "volume {role} {percent}"),
+            Command::CancelEcho(on) => write!(f, "echo-cancellation {}", switch(*on)),
+            Command::SuppressNoise(on) => write!(f, "noise-suppression {}", switch(*on)),
             Command::Record { call, file } => file_or_off(f, "record", *call, file.as_ref()),
             Command::Play { call, file } => file_or_off(f, "play", *call, file.as_ref()),
             Command::Codec { call, names } => write!(f, "codec {call} {}", names.join(",")),

@@ -31,18 +31,19 @@ impl Control {
             Command::Dial { target, account } => {
                 let account = attempt.account(self, account.as_deref())?;
                 let target = attempt.target(self, account, target)?;
-                self.hold_others(None);
                 let sound = self.sound().map_err(|e| attempt.sound(&e))?;
+                self.hold_others(None);
                 let call = self.phone.call_as(account, &target, sound);
                 call.map(Outcome::Call).map_err(|e| attempt.call_error(&e))
             }
             Command::Answer { call } => {
                 let call = attempt.one(self, *call, "rings", is_ringing)?;
-                self.answer(call).map_err(|why| attempt.refuse(why, ""))?;
+                self.answer(call).map_err(|e| attempt.sound(&e))?;
                 Ok(Outcome::Done)
             }
             Command::Reject { call, status } => {
                 let call = attempt.one(self, *call, "rings", is_ringing)?;
+                self.ringing.remove(&call);
                 self.phone.reject(call, status.unwrap_or(BUSY));
                 Ok(Outcome::Done)
             }
@@ -249,13 +250,12 @@ impl Control {
             }
             Command::Pickup { target } => {
                 let target = attempt.target(self, AccountNumber(0), target)?;
-                self.hold_others(None);
                 let sound = self.sound().map_err(|e| attempt.sound(&e))?;
+                self.hold_others(None);
                 let call = self.phone.pick_up(AccountNumber(0), &target, sound);
                 return call.map(Outcome::Call).map_err(|e| attempt.call_error(&e));
             }
-            // All others have been carried out.
-            _ => {}
+            other => return self.execute_devices(other, attempt),
         }
         Ok(Outcome::Done)
     }
@@ -298,11 +298,12 @@ impl Control {
     }
 
     /// Answers a call that rings.
-    pub(super) fn answer(&mut self, call: CallNumber) -> Result<(), String> {
+    pub(super) fn answer(&mut self, call: CallNumber) -> Result<(), SoundError> {
+        let sound = self.sound()?;
+        self.ringing.remove(&call);
         self.hold_others(Some(call));
-        let sound = self.sound().map_err(|error| error.to_string())?;
         let answered = self.phone.answer(call, sound);
-        answered.map_err(|error| error.to_string())
+        answered.map_err(|error| SoundError::new(error.to_string()))
     }
 
     /// Where only one call is talked in at a time, the others are put on hold.
@@ -333,15 +334,18 @@ fn is_up(call: &CallState) -> bool {
 }
 
 /// A command that is being carried out, for what is said when that fails.
-struct Attempt<'a>(&'a Command);
+pub(super) struct Attempt<'a>(&'a Command);
 
 impl Attempt<'_> {
-    fn refuse(&self, what: impl Into<String>, advice: impl Into<String>) -> Refusal {
+    pub(super) fn refuse(&self, what: impl Into<String>, advice: impl Into<String>) -> Refusal {
         Refusal::new(self.0.to_string(), what, advice)
     }
 
-    fn sound(&self, error: &SoundError) -> Refusal {
-        self.refuse(error.to_string(), "")
+    pub(super) fn sound(&self, error: &SoundError) -> Refusal {
+        Refusal {
+            code: error.code(),
+            ..self.refuse(error.to_string(), error.advice())
+        }
     }
 
     fn call_error(&self, error: &CallError) -> Refusal {
@@ -418,11 +422,15 @@ impl Attempt<'_> {
             let kind = CodecKind::of_name(name).ok_or_else(|| {
                 self.refuse(
                     format!("there is no codec '{}'", name.escape_debug()),
-                    format!("codecs are {}", CodecKind::ALL.map(CodecKind::name).join(", ")),
+                    format!(
+                        "codecs are {}",
+                        CodecKind::ALL.map(CodecKind::name).join(", ")
+                    ),
                 )
             })?;
             let available = kind.available();
-            available.map_err(|why| self.refuse(format!("{name} cannot be used here: {why}"), ""))?;
+            available
+                .map_err(|why| self.refuse(format!("{name} cannot be used here: {why}"), ""))?;
             Ok(kind)
         };
         names.iter().map(find).collect()

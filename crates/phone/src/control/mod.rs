@@ -5,25 +5,28 @@
 //! [`Control::next_deadline`] has come.
 
 mod command;
+mod devices;
 mod execute;
 mod parse;
 mod refusal;
 mod rules;
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use sip::ua::Diverted;
 
-pub use command::{Command, Divert, GRAMMAR, KeysBy, PATIENCE, Recipient};
+pub use command::{Command, Divert, GRAMMAR, KeysBy, LOUDEST, PATIENCE, Recipient};
 pub use refusal::Refusal;
 pub use rules::{NO_ANSWER, Rules};
 pub use state::{AccountState, CallPhase, CallState, Registration, State, TransferState};
 
+use crate::device::{Hook, Melody};
 use crate::event::{CallNumber, Event};
 use crate::phone::Phone;
 use crate::sound::{Sound, SoundError};
+use crate::terminal::Language;
 use rules::Screening;
 
 /// Makes the sound of a call when it is dialled or answered: a microphone, a file, an echo.
@@ -38,10 +41,15 @@ pub struct Control {
     state: State,
     rules: Rules,
     sounds: Sounds,
+    hook: Option<Hook>,
+    /// What is wrong with microphone and speaker is said in this language.
+    language: Language,
     /// Seconds that registrations are asked for.
     expires: u32,
     /// What is to happen to calls that ring here.
     pending: BTreeMap<CallNumber, Pending>,
+    /// Calls that a person is to hear ringing.
+    ringing: BTreeSet<CallNumber>,
 }
 
 /// What a command comes to at once. What the phone makes of it is told by events.
@@ -57,6 +65,8 @@ pub enum Outcome {
     Accounts,
     /// Everything is to be told.
     Status,
+    /// The devices of this machine are to be told.
+    Devices,
     /// The next line is to wait.
     Sleep(Duration),
     /// The next line is to wait for an event.
@@ -86,8 +96,11 @@ impl Control {
             phone,
             rules: Rules::default(),
             sounds,
+            hook: None,
+            language: Language::default(),
             expires: EXPIRES,
             pending: BTreeMap::new(),
+            ringing: BTreeSet::new(),
         }
     }
 
@@ -99,6 +112,28 @@ impl Control {
     /// The phone itself.
     pub fn phone(&self) -> &Phone {
         &self.phone
+    }
+
+    /// Talks and listens with these devices from now on, where the sound of a call has no source of its own. What is wrong
+    /// with them is said in this language.
+    pub fn set_hook(&mut self, hook: Hook, language: Language) {
+        self.hook = Some(hook);
+        self.language = language;
+    }
+
+    /// Says what is wrong with devices in this language from now on.
+    pub fn set_language(&mut self, language: Language) {
+        self.language = language;
+    }
+
+    /// The devices; `None` where calls have none.
+    pub fn hook(&self) -> Option<&Hook> {
+        self.hook.as_ref()
+    }
+
+    /// The devices, to choose and measure.
+    pub fn hook_mut(&mut self) -> Option<&mut Hook> {
+        self.hook.as_mut()
     }
 
     /// What becomes of calls that come in.
@@ -134,9 +169,28 @@ impl Control {
             Event::Incoming { call, .. } => self.incoming(*call),
             Event::Established { call, .. } | Event::Ended { call, .. } => {
                 self.pending.remove(call);
+                self.ringing.remove(call);
             }
             _ => {}
         }
+        self.ring();
+    }
+
+    /// Plays what a telephone plays: it rings, or one hears that it rings there.
+    fn ring(&mut self) {
+        let Some(hook) = &mut self.hook else {
+            return;
+        };
+        let calls = || self.state.calls.values();
+        let talks = calls().any(|c| c.phase == CallPhase::Established && !c.held_by_us);
+        let rings = !self.ringing.is_empty();
+        let waits = calls().any(|c| c.phase == CallPhase::Alerting && c.agreed.is_none());
+        hook.play(match (rings, talks, waits) {
+            (true, true, _) => Some(Melody::Waiting),
+            (true, false, _) => Some(Melody::Ringing),
+            (false, _, true) => Some(Melody::Ringback),
+            (false, _, false) => None,
+        });
     }
 
     /// When [`Control::on_time`] has something to do.
@@ -171,6 +225,7 @@ impl Control {
                     return self.answer_by_itself(call);
                 }
                 self.phone.ring(call);
+                self.ringing.insert(call);
                 let after = |wait: Duration| Instant::now().checked_add(wait);
                 let pending = Pending {
                     answer_at: self.rules.auto_answer.and_then(after),
@@ -186,13 +241,19 @@ impl Control {
     /// A call that nobody can answer by hand is refused when its sound cannot be opened.
     fn answer_by_itself(&mut self, call: CallNumber) {
         if let Err(why) = self.answer(call) {
-            self.phone.trouble(call, why);
+            self.phone.trouble(call, why.to_string());
             self.phone.reject(call, 500);
         }
     }
 
     fn sound(&mut self) -> Result<Sound, SoundError> {
-        (self.sounds)()
+        let mut sound = (self.sounds)()?;
+        if let Some(hook) = &mut self.hook {
+            let lifted = hook.lift();
+            let lifted = lifted.map_err(|why| SoundError::not_ready(&why, self.language))?;
+            sound.attach(lifted.port);
+        }
+        Ok(sound)
     }
 }
 

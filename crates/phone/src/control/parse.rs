@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::command::{Command, Divert, GRAMMAR, KeysBy, PATIENCE, Recipient};
+use super::command::{Command, Divert, GRAMMAR, KeysBy, LOUDEST, PATIENCE, Recipient};
 use super::refusal::Refusal;
+use crate::device::{Choice, Role};
 use crate::event::CallNumber;
 
 /// Longer lines are refused.
@@ -123,6 +124,17 @@ fn read_more(verb: &str, words: &mut Words<'_>) -> Result<Command, Refusal> {
             }
         }
         "mute" => Command::Mute(words.switch()?),
+        "devices" => Command::Devices,
+        "device" => Command::Device {
+            role: words.role()?,
+            choice: words.choice()?,
+        },
+        "volume" => Command::Volume {
+            role: words.role()?,
+            percent: words.percent()?,
+        },
+        "echo-cancellation" => Command::CancelEcho(words.switch()?),
+        "noise-suppression" => Command::SuppressNoise(words.switch()?),
         "record" => Command::Record {
             call: words.call()?,
             file: words.file()?,
@@ -279,6 +291,32 @@ impl<'a> Words<'a> {
         match word.parse() {
             Ok(status @ 300..=699) => Ok(Some(status)),
             _ => Err(self.wrong("STATUS has to be from 300 to 699")),
+        }
+    }
+
+    fn role(&mut self) -> Result<Role, Refusal> {
+        match self.next() {
+            Some("microphone") => Ok(Role::Microphone),
+            Some("speaker") => Ok(Role::Speaker),
+            _ => Err(self.wrong("microphone or speaker is missing")),
+        }
+    }
+
+    /// The rest of the line: names of devices are of several words.
+    fn choice(&mut self) -> Result<Choice, Refusal> {
+        let text = self.remainder("CHOICE")?;
+        match text.parse() {
+            Ok(choice) => Ok(choice),
+            Err(never) => match never {},
+        }
+    }
+
+    fn percent(&mut self) -> Result<u16, Refusal> {
+        let word = self.text("PERCENT")?;
+        let number = word.strip_suffix('%').unwrap_or(&word);
+        match number.parse() {
+            Ok(percent @ 0..=LOUDEST) => Ok(percent),
+            _ => Err(self.wrong(&format!("PERCENT has to be from 0 to {LOUDEST}"))),
         }
     }
 
@@ -465,6 +503,13 @@ mod tests {
             "message bob hello  there",
             "message #7 hello",
             "mute on",
+            "devices",
+            "device microphone Built-in Audio",
+            "device speaker none",
+            "device microphone file:C:\\\\x.wav",
+            "volume speaker 150",
+            "echo-cancellation off",
+            "noise-suppression on",
             "record 1 /tmp/a file.wav",
             "record 1 off",
             "play 0 x.wav",
@@ -513,6 +558,9 @@ mod tests {
                 "write: dial TARGET [as ACCOUNT]",
             ),
             ("dial bob as", "after 'as'", "write: dial"),
+            ("volume bob 3", "microphone or speaker", "write: volume"),
+            ("volume speaker 401", "from 0 to 400", "write: volume"),
+            ("device speaker", "CHOICE is missing", "write: device"),
             ("dial bob carol", "'carol' is too much", "write: dial"),
             (
                 "hold x",

@@ -11,6 +11,8 @@ pub struct Refusal {
     pub what: String,
     /// What to do; empty when nobody knows.
     pub advice: String,
+    /// A name for programs, where a device is the reason ([`crate::readiness::NotReady::code`]).
+    pub code: Option<&'static str>,
 }
 
 impl Refusal {
@@ -23,6 +25,7 @@ impl Refusal {
             command: command.into(),
             what: what.into(),
             advice: advice.into(),
+            code: None,
         }
     }
 }

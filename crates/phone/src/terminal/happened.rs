@@ -69,6 +69,9 @@ impl Desk {
                 let kept = self.records.sent(target, state);
                 self.check(kept);
             }
+            Event::Device { role, change, name } => {
+                self.device_changed(*role, *change, name, language);
+            }
             other => self.said(other, before.as_ref(), language),
         }
     }

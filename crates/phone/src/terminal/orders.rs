@@ -19,6 +19,9 @@ pub(super) fn obey(desk: &mut Desk, order: Order, model: &Model) -> Result<(), S
     let Some(order) = keep(desk, order)? else {
         return Ok(());
     };
+    let Some(order) = desk.sound(order, model.language)? else {
+        return Ok(());
+    };
     if let Order::Message { to, text } = &order {
         let (account, to) = (desk.account_name(), desk.whole(to));
         let kept = desk.records.sending(&account, &to, text);
@@ -57,9 +60,11 @@ pub(super) fn obey(desk: &mut Desk, order: Order, model: &Model) -> Result<(), S
 }
 
 /// A refusal for somebody who wrote no command.
-fn said(refusal: &Refusal) -> String {
+pub(super) fn said(refusal: &Refusal) -> String {
     if refusal.advice.is_empty() || refusal.advice.contains("see: ") {
         refusal.what.clone()
+    } else if refusal.code.is_some() {
+        format!("{}; {}", refusal.what, refusal.advice)
     } else {
         format!("{}. {}", refusal.what, refusal.advice)
     }
@@ -95,6 +100,7 @@ fn keep(desk: &mut Desk, order: Order) -> Result<Option<Order>, String> {
 
 /// Keeps the language for the next start.
 fn speak(desk: &mut Desk, language: Language) -> Result<(), BookError> {
+    desk.control.set_language(language);
     let mut choices = desk.records.book.preferences()?;
     choices.language = Some(language.code().to_owned());
     desk.records.book.set_preferences(&choices)

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::keys::Pane;
 use super::look::Look;
 use super::model::{Effect, Input, Model, Notice, Order, bare};
 use super::orders;
@@ -14,6 +15,7 @@ use super::present::{Presenter, services};
 use super::records::Records;
 use super::scene::Logged;
 use super::screen::{self, Screen};
+use super::sound::Seen;
 use super::texts::Language;
 use super::update;
 use crate::address::Name;
@@ -82,6 +84,7 @@ pub fn run(setup: Setup) -> io::Result<Control> {
         handled: HashSet::new(),
         recordings: setup.recordings,
         told: Vec::new(),
+        seen: Seen::default(),
     };
     desk.begin();
     let mut effects = Vec::new();
@@ -211,6 +214,7 @@ pub(super) struct Desk {
     pub recordings: PathBuf,
     /// What is to be said next.
     pub told: Vec<Notice>,
+    pub seen: Seen,
 }
 
 impl Desk {
@@ -229,6 +233,7 @@ impl Desk {
         }
         self.control.set_rules(rules);
         self.control.phone().watch(true);
+        self.look();
         for account in &self.control.state().accounts {
             self.presenter.registering(account.number.as_u32());
         }
@@ -239,12 +244,14 @@ impl Desk {
 
     /// Gives the model everything as it is now.
     fn refresh(&mut self, model: &mut Model, effects: &mut Vec<Effect>) {
+        self.look_again();
         let state = self.control.state();
         let mut inputs = vec![
             Input::Clock(epoch(), east()),
             Input::Accounts(self.presenter.accounts(state)),
             Input::Calls(self.presenter.calls(state)),
             Input::Services(services(self.control.rules())),
+            Input::Devices(self.devices(model.language)),
         ];
         if std::mem::take(&mut self.records.changed) {
             inputs.extend([
@@ -302,6 +309,6 @@ impl Desk {
 impl Model {
     /// Whether something moves on the screen all the time.
     fn is_lively(&self) -> bool {
-        !self.calls.is_empty()
+        !self.calls.is_empty() || (self.pane == Pane::Settings && self.devices.are_used)
     }
 }

@@ -357,6 +357,9 @@ texts! {
     TryLater: "Try again later.", "나중에 다시 거세요.";
     TryCodecs: "Allow more codecs.", "다른 코덱도 허용해 보세요.";
     // What happened.
+    DeviceLost: "{} {} is gone, and there is no other.", "{}({})이(가) 없어졌고 다른 장치도 없습니다.";
+    DeviceReplaced: "{} is gone; {} is used now.", "{}가 없어져 {}을(를) 씁니다.";
+    DeviceBack: "{} {} is back.", "{}({})이(가) 다시 연결되었습니다.";
     RecordingTo: "Recording to {}", "녹음 파일: {}";
     RecordingEnded: "The recording is complete.", "녹음을 마쳤습니다.";
     TransferProgress: "{} is being connected ({})", "{} 님을 연결하는 중입니다({})";

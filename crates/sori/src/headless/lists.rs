@@ -2,6 +2,8 @@
 
 use phone::CallNumber;
 use phone::control::{CallPhase, CallState, Control, Registration};
+use phone::device::{Device, Hook, Role};
+use phone::readiness::NotReady;
 
 use crate::json::Object;
 use crate::report;
@@ -39,6 +41,40 @@ pub fn accounts(control: &Control, tell: &mut Teller<'_>) {
             None => format!("{} {name}: {state}", account.number),
         };
         tell(object, text);
+    }
+}
+
+/// Tells the microphones and speakers of this machine, and which of them a phone uses.
+pub fn devices(found: &[Device], hook: &Hook, tell: &mut Teller<'_>) {
+    for role in [Role::Microphone, Role::Speaker] {
+        let used = hook.used(role, found);
+        let of_role = found.iter().filter(|device| device.role == role);
+        for (n, device) in of_role.clone().enumerate() {
+            let number = n as u64 + 1;
+            let is_used = used == Some(device);
+            let object = report::named(role.name())
+                .number("number", number)
+                .text("name", &device.name)
+                .text("id", &device.id)
+                .flag("default", device.is_default)
+                .flag("used", is_used);
+            let default = if device.is_default { ", default" } else { "" };
+            let mark = if is_used { '*' } else { ' ' };
+            tell(
+                object,
+                format!(
+                    "{mark} {role} {number}: {} [{}{default}]",
+                    device.name, device.id
+                ),
+            );
+        }
+        if of_role.count() == 0 {
+            let why = NotReady::missing(role);
+            let object = report::named("missing")
+                .text("role", role.name())
+                .text("message", &why.to_string());
+            tell(object, format!("  {why}"));
+        }
     }
 }
 

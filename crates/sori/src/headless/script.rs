@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Instant;
 
 use phone::control::{CallPhase, Command, Control, Outcome, Refusal, Registration};
+use phone::device::Hook;
 use phone::{CallNumber, Event};
 
 use super::lists;
@@ -130,6 +131,7 @@ impl Script {
             self.awake = true;
         } else if is_over(awaited) {
             let refusal = Refusal {
+                code: None,
                 what: format!("the call has ended, and '{}' did not come", awaited.0),
                 command: std::mem::take(&mut awaited.2),
                 advice: String::new(),
@@ -146,6 +148,7 @@ impl Script {
             if let Some((event, _, line)) = blocked.event {
                 let what = format!("no event '{event}' came in time");
                 let refusal = Refusal {
+                    code: None,
                     command: line,
                     what,
                     advice: "events and their names are listed by --help".to_owned(),
@@ -200,6 +203,15 @@ impl Script {
             Outcome::Status => lists::status(control, &mut |object, text| {
                 self.tell(object, &text, console);
             }),
+            Outcome::Devices => {
+                let found = control.hook_mut().map(Hook::look).unwrap_or_default();
+                if let Some(hook) = control.hook() {
+                    lists::devices(&found, hook, &mut |object, text| {
+                        self.tell(object, &text, console);
+                    });
+                }
+                self.answer(done);
+            }
             Outcome::Sleep(time) => {
                 self.blocked = Instant::now()
                     .checked_add(time)
