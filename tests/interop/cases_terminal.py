@@ -98,6 +98,8 @@ def incoming(world):
     alice.type("d")
     alice.wait("F8 answer  F9 refuse")
     alice.keys("Escape")
+    # Together in one read, Escape and a letter are that letter with Alt.
+    alice.wait_gone("F8 answer")
     alice.type("a")
     bob.wait_established()
     alice.wait("← bob@sori.test .*talking")
