@@ -78,7 +78,7 @@ def refused(world, pulse, code, *args, says="microphone"):
     check(sent == [], f"{len(sent)} messages were sent all the same")
 
 
-@case("microphone-echo", servers=OURS, pulseaudio=True)
+@case("microphone-echo", servers=OURS, pulseaudio=True, heavy=True)
 def microphone_echo(world):
     """Said into the microphone, sent back by the echo, heard from the speaker."""
     served = server(world, ("alice",))
@@ -88,7 +88,7 @@ def microphone_echo(world):
     ear = pulse.record()
     # Before the call stands the voice is what makes the microphone live.
     noise = pulse.speak(np.random.default_rng(1).integers(-20, 20, 60 * wav.RATE))
-    caller.spawn(["call", served.uri("echo")], "--no-echo-cancellation", "--no-noise-suppression")
+    caller.spawn(["call", served.uri("echo")], "--no-echo-cancellation", "--no-noise-suppression", "--codec", "pcmu")
     ready = caller.process.wait_event("ready")
     check((ready["microphone"], ready["speaker"]) == ("Microphone", "Speaker"), f"other devices are used: {ready}")
     caller.process.wait_event("established")
@@ -106,7 +106,7 @@ def microphone_echo(world):
     noise.stop()
 
 
-@case("microphone-cleaned", servers=OURS, pulseaudio=True)
+@case("microphone-cleaned", servers=OURS, pulseaudio=True, heavy=True)
 def microphone_cleaned(world):
     """The microphone stands beside the speaker, which plays the server's tone: the other side hears nothing of it."""
     served = server(world, ("alice", "bob"))

@@ -24,7 +24,7 @@ def call(world):
     """Dial a number, hold, resume, press keys, hang up; the history has it."""
     served = server(world, ("alice", "bob"))
     bob = answering(world, served)
-    alice = phone(world, "alice", served, "alice")
+    alice = phone(world, "alice", served, "alice", "--codec", "pcmu")
     alice.wait("No calls. Type a number")
     alice.type("d")
     alice.wait("^ Call: *$")

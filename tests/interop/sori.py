@@ -9,6 +9,8 @@ from kamailio import wait_answer
 from probe import Probe
 from world import HOSTS, check, until
 
+# What keeps the wave, so that what was heard can be held against what was said; cases_codecs has the others.
+LOSSLESS = ("pcmu", "pcma")
 TALKED, USAGE, REFUSED, UNREACHABLE, NOT_AUTHORISED = 0, 2, 3, 4, 5
 
 
@@ -76,7 +78,7 @@ class Phone:
 
     kind = "sori"
 
-    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, codecs=()):
+    def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, codecs=LOSSLESS):
         self.world, self.host, self.server, self.user, self.password = world, host, server, user, password
         self.codecs = codecs
         self.transport, self.answers, self.name = transport, answers, name or f"sori-{user}"
@@ -95,8 +97,7 @@ class Phone:
     def _sounds(self):
         sound = os.path.join(self.world.dir, f"{self.name}-played.wav")
         wav.write(sound, self.played)
-        codecs = ["--codec", ",".join(self.codecs)] if self.codecs else []
-        return ["--play", sound, "--record", self.recorded, *codecs]
+        return ["--play", sound, "--record", self.recorded, "--codec", ",".join(self.codecs)]
 
     def start(self, *args):
         """Registers, when it is one that answers."""
