@@ -1,6 +1,6 @@
 //! Makes this program the one that the desktop starts for `sip:`, `sips:` and `tel:` links.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,17 +12,41 @@ use crate::exit::{Exit, Failure};
 const SCHEMES: [&str; 3] = ["sip", "sips", "tel"];
 const DESKTOP_FILE: &str = "sori.desktop";
 
-/// Registers this program; yields what was done, for a person.
+/// What the desktop starts: `PROGRAM phone OPTIONS LINK`.
+struct Start {
+    program: PathBuf,
+    /// What the phone is started with besides the link.
+    options: Vec<String>,
+    /// Where relative paths among the options begin.
+    folder: Option<PathBuf>,
+}
+
+/// Registers this program, to be started with these options besides the link; yields what was done, for a person.
 ///
 /// # Errors
 /// Where that is not possible, and what to do instead.
-pub fn install() -> Result<Vec<String>, Failure> {
+pub fn install(options: Vec<OsString>) -> Result<Vec<String>, Failure> {
+    let options = options.into_iter().map(OsString::into_string);
+    let options = options.collect::<Result<_, _>>().map_err(|option| {
+        let option = option.display();
+        failed(format!(
+            "{option} is not UTF-8 and cannot stand in a link's command"
+        ))
+    })?;
     let program = std::env::current_exe()
         .map_err(|error| failed(format!("cannot tell where this program is: {error}")))?;
+    let start = Start {
+        program,
+        options,
+        folder: std::env::current_dir().ok(),
+    };
     if cfg!(windows) {
-        run_all(&registry_commands(&program))?;
+        run_all(&registry_commands(&start))?;
         return Ok(vec![
-            format!("sip:, sips: and tel: links start {}", program.display()),
+            format!(
+                "sip:, sips: and tel: links start {}",
+                start.program.display()
+            ),
             "Windows asks which program to use when the first link is followed: choose sori"
                 .to_owned(),
         ]);
@@ -35,7 +59,7 @@ pub fn install() -> Result<Vec<String>, Failure> {
         ));
     }
     let dir = applications()?;
-    let mut done = vec![write_desktop_file(&dir, &program)?];
+    let mut done = vec![write_desktop_file(&dir, &start)?];
     done.push(make_default(&dir));
     Ok(done)
 }
@@ -81,13 +105,14 @@ fn applications() -> Result<PathBuf, Failure> {
     })
 }
 
-fn write_desktop_file(dir: &Path, program: &Path) -> Result<String, Failure> {
+fn write_desktop_file(dir: &Path, start: &Start) -> Result<String, Failure> {
     let path = dir.join(DESKTOP_FILE);
     let cannot = |error: io::Error| failed(format!("cannot write {}: {error}", path.display()));
-    let text = desktop_file(program).ok_or_else(|| {
+    let text = desktop_file(start).ok_or_else(|| {
         failed(format!(
-            "the path of this program cannot stand in a desktop file: {}",
-            program.display()
+            "a line break cannot stand in a desktop file: {} {:?}",
+            start.program.display(),
+            start.options
         ))
     })?;
     fs::create_dir_all(dir).map_err(cannot)?;
@@ -100,9 +125,17 @@ fn write_desktop_file(dir: &Path, program: &Path) -> Result<String, Failure> {
     Ok(format!("wrote {}", path.display()))
 }
 
-/// The description of this program; `None` when its path cannot be written into one.
-fn desktop_file(program: &Path) -> Option<String> {
-    let program = quoted(program.to_str()?)?;
+/// The description of this program; `None` when something of it cannot be written into one.
+fn desktop_file(start: &Start) -> Option<String> {
+    let mut exec = quoted(start.program.to_str()?)? + " phone";
+    for option in &start.options {
+        exec = exec + " " + &quoted(option)?;
+    }
+    let folder = start.folder.as_deref().and_then(Path::to_str);
+    let folder = match folder.filter(|text| !text.chars().any(char::is_control)) {
+        Some(folder) => format!("Path={}\n", folder.replace('\\', "\\\\")),
+        None => String::new(),
+    };
     let types = SCHEMES.map(|scheme| format!("x-scheme-handler/{scheme};"));
     Some(format!(
         "[Desktop Entry]\n\
@@ -111,7 +144,8 @@ fn desktop_file(program: &Path) -> Option<String> {
          GenericName=Telephone\n\
          GenericName[ko]=전화\n\
          Comment=Calls over the internet (SIP)\n\
-         Exec={program} phone %u\n\
+         Exec={exec} %u\n\
+         {folder}\
          Terminal=true\n\
          Categories=Network;Telephony;\n\
          MimeType={}\n\
@@ -164,8 +198,11 @@ fn run_quietly(program: &str, arguments: &[&OsStr]) -> bool {
 }
 
 /// `reg add` for each scheme, for this user alone.
-fn registry_commands(program: &Path) -> Vec<Vec<String>> {
-    let command = format!("\"{}\" phone \"%1\"", program.display());
+fn registry_commands(start: &Start) -> Vec<Vec<String>> {
+    let options: String = (start.options.iter())
+        .map(|option| format!(" \"{}\"", option.replace('"', "\\\"")))
+        .collect();
+    let command = format!("\"{}\" phone{options} \"%1\"", start.program.display());
     let mut all = Vec::new();
     let mut add = |key: String, name: Option<&str>, value: &str| {
         let mut one = vec!["add".to_owned(), key];
@@ -226,25 +263,40 @@ fn run_all(commands: &[Vec<String>]) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
+    fn start(program: &str, options: &[&str]) -> Start {
+        Start {
+            program: program.into(),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+            folder: Some("/home/al\\ice".into()),
+        }
+    }
+
     #[test]
     fn the_desktop_file_says_what_starts() {
-        let text = desktop_file(Path::new("/opt/so ri/100%/$a\"b\\c/sori")).unwrap();
+        let options = [
+            "--account",
+            "alice@example.org",
+            "--password-file",
+            "my $ecret",
+        ];
+        let text = desktop_file(&start("/opt/so ri/100%/$a\"b\\c/sori", &options)).unwrap();
         let exec = text.lines().find(|line| line.starts_with("Exec=")).unwrap();
         assert_eq!(
             exec,
-            r#"Exec="/opt/so ri/100%%/\\$a\\"b\\\\c/sori" phone %u"#
+            r#"Exec="/opt/so ri/100%%/\\$a\\"b\\\\c/sori" phone "--account" "alice@example.org" "--password-file" "my \\$ecret" %u"#
         );
+        assert!(text.contains("\nPath=/home/al\\\\ice\n"), "{text}");
         assert!(text.contains(
             "\nMimeType=x-scheme-handler/sip;x-scheme-handler/sips;x-scheme-handler/tel;\n"
         ));
-        assert_eq!(desktop_file(Path::new("/opt/a\nExec=rm/sori")), None);
+        assert_eq!(desktop_file(&start("/opt/a\nExec=rm/sori", &[])), None);
     }
 
     #[test]
     fn the_file_replaces_an_older_one_and_leaves_no_rests() {
         let dir = std::env::temp_dir().join(format!("sori-handler-{}", std::process::id()));
         for program in ["/old/sori", "/new/sori"] {
-            let told = write_desktop_file(&dir, Path::new(program)).unwrap();
+            let told = write_desktop_file(&dir, &start(program, &[])).unwrap();
             assert!(told.ends_with(DESKTOP_FILE), "{told}");
         }
         let text = fs::read_to_string(dir.join(DESKTOP_FILE)).unwrap();
@@ -256,7 +308,7 @@ mod tests {
 
     #[test]
     fn windows_is_told_in_the_users_own_part_of_the_registry() {
-        let commands = registry_commands(Path::new("C:\\Program Files\\sori.exe"));
+        let commands = registry_commands(&start("C:\\Program Files\\sori.exe", &["--direct"]));
         for command in commands.iter().chain(&registry_removals()) {
             assert!(command[1].starts_with("HKCU\\Software\\"), "{command:?}");
             assert_eq!(command.last().map(String::as_str), Some("/f"), "never asks");
@@ -265,6 +317,8 @@ mod tests {
             .iter()
             .find(|c| c[1].ends_with("open\\command"))
             .unwrap();
-        assert!(open.contains(&"\"C:\\Program Files\\sori.exe\" phone \"%1\"".to_owned()));
+        assert!(
+            open.contains(&"\"C:\\Program Files\\sori.exe\" phone \"--direct\" \"%1\"".to_owned())
+        );
     }
 }

@@ -11,7 +11,6 @@ mod contacts;
 mod desk;
 mod devices;
 mod exit;
-#[allow(dead_code, reason = "for `sori phone`")]
 mod handler;
 mod headless;
 mod json;

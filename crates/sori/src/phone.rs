@@ -14,8 +14,8 @@ use crate::console::Console;
 use crate::devices::{Devices, Usual, language};
 use crate::exit::{Exit, Failure, exit_codes};
 use crate::provision::{self, SetUp};
-use crate::report::json_events;
-use crate::{check, headless, screen};
+use crate::report::{self, json_events};
+use crate::{check, handler, headless, screen};
 
 /// The commands of the phone, as its help shows them; a test compares them with the grammar.
 macro_rules! commands {
@@ -61,7 +61,7 @@ Examples:
 ", commands!(), "\n\n", exit_codes!(), "\n\n", json_events!()))]
 pub struct Args {
     /// Whose phone it is; may be given several times, and the first speaks where a command names none
-    #[arg(long, short, value_name = "USER@DOMAIN", value_parser = Name::from_str, required_unless_present_any = ["provision", "list", "check"])]
+    #[arg(long, short, value_name = "USER@DOMAIN", value_parser = Name::from_str, required_unless_present_any = ["provision", "list", "check", "remove_handler"])]
     account: Vec<Name>,
     /// Take the settings from an XML document at this http: or https: address
     #[arg(long, value_name = "URL")]
@@ -95,6 +95,12 @@ pub struct Args {
     /// Open microphone and speaker, make sure that they work, show how loud it is; exit code 7 where they do not
     #[arg(long)]
     check: bool,
+    /// Have the desktop start this phone, with the other options given here, when a sip: or tel: link is clicked; and end
+    #[arg(long, conflicts_with_all = ["headless", "list", "check", "remove_handler", "link"])]
+    install_handler: bool,
+    /// Take that back, and end
+    #[arg(long)]
+    remove_handler: bool,
     #[command(flatten)]
     headless: headless::Options,
     #[command(flatten)]
@@ -114,6 +120,9 @@ fn start(args: Args, console: &mut Console) -> Result<(), Failure> {
     if args.list || args.check {
         return look(&args, console);
     }
+    if args.install_handler || args.remove_handler {
+        return handle_links(args.install_handler, console);
+    }
     let (settings, profile) = settings(&args, console)?;
     let usual = if args.headless.headless || args.echo {
         Usual::None
@@ -129,6 +138,26 @@ fn start(args: Args, console: &mut Console) -> Result<(), Failure> {
         let devices = hook.map(|hook| (hook, args.devices));
         screen::run(settings, sounds, devices, profile, args.screen)
     }
+}
+
+/// Registers this phone with the desktop, or takes that back.
+fn handle_links(install: bool, console: &mut Console) -> Result<(), Failure> {
+    let done = if install {
+        // A link starts the phone as it was started now.
+        let options = std::env::args_os().skip(2);
+        handler::install(
+            options
+                .filter(|option| option != "--install-handler")
+                .collect(),
+        )?
+    } else {
+        handler::remove()?
+    };
+    for line in done {
+        console.tell(report::named("handler").text("message", &line), &line);
+    }
+    console.flush();
+    Ok(())
 }
 
 /// Looks at the devices, without an account.

@@ -255,3 +255,34 @@ fn nobody_there_ends_with_4() {
         assert_eq!(run(&["options", &target]).0, 4, "{target}");
     }
 }
+
+#[test]
+fn the_desktop_is_told_which_phone_a_link_starts() {
+    let home = std::env::temp_dir().join(format!("sori-links-{}", std::process::id()));
+    let tell = |arguments: &[&str]| {
+        let mut process = sori(&["phone", "--json"]);
+        process
+            .args(arguments)
+            .env("XDG_DATA_HOME", &home)
+            .env("XDG_CONFIG_HOME", &home)
+            .env("HOME", &home)
+            // Nothing of this machine's desktop is asked.
+            .env("PATH", "");
+        let output = process.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = tell(&["--install-handler", "--account", "alice@example.org"]);
+    assert!(told.contains("xdg-mime is not there"), "{told}");
+    let file = home.join("applications/sori.desktop");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let program = env!("CARGO_BIN_EXE_sori");
+    let exec =
+        format!("\nExec=\"{program}\" phone \"--json\" \"--account\" \"alice@example.org\" %u\n");
+    assert!(text.contains(&exec), "{text}");
+    tell(&["--remove-handler"]);
+    assert!(!file.exists());
+    std::fs::remove_dir_all(&home).unwrap();
+    // A link has to know whose phone it is.
+    assert_eq!(run(&["phone", "--install-handler"]).0, 2);
+}
