@@ -75,7 +75,7 @@ pub(super) fn get(
 }
 
 fn agent(url: &Url, patience: Duration) -> ureq::Agent {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
         // What the system trusts, so that an organisation's own authority is trusted where it is installed.
