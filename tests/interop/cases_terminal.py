@@ -202,6 +202,7 @@ def make_korean(name, env, *args):
         alice.keys("?")
         alice.wait("키 안내")
         alice.keys("Escape")
+        alice.wait_gone("키 안내")
         alice.keys("q")
         alice.wait("끝낼까요\\?")
         alice.keys("y")

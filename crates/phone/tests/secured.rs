@@ -80,7 +80,7 @@ fn wishes_that_do_not_fit() {
 
 /// The suite that the handshake gave.
 fn secured(side: &Side) -> &'static str {
-    side.wait("keys", |event| match event {
+    side.told("keys", |event| match event {
         Event::Secured { suite, .. } => Some(*suite),
         Event::SoundTrouble { message, .. } => panic!("{message}"),
         _ => None,
@@ -120,7 +120,7 @@ fn keys_from_a_handshake_outlive_a_hold() {
 #[test]
 fn a_way_is_found_where_both_look_for_one() {
     let path = |side: &Side| {
-        side.wait("path", |event| match event {
+        side.told("path", |event| match event {
             Event::PathFound { remote, kind, .. } => Some((*remote, *kind)),
             _ => None,
         })

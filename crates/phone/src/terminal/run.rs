@@ -178,10 +178,10 @@ fn take_in(
 fn listen(tell: SyncSender<Happening>) -> io::Result<()> {
     let read = move || {
         while let Ok(event) = ratatui::crossterm::event::read() {
-            if let Some(input) = screen::input(event)
-                && tell.send(Happening::Terminal(input)).is_err()
-            {
-                return;
+            for input in screen::inputs(event) {
+                if tell.send(Happening::Terminal(input)).is_err() {
+                    return;
+                }
             }
         }
         // The terminal is gone.

@@ -118,12 +118,22 @@ pub fn give_back() {
 }
 
 /// What the terminal tells, as the model understands it.
-pub(super) fn input(event: Event) -> Option<Input> {
-    match event {
-        Event::Key(key) => press(key).map(Input::Press),
-        Event::Paste(text) => Some(Input::Paste(text)),
-        Event::Resize(columns, rows) => Some(Input::Size { columns, rows }),
-        _ => None,
+pub(super) fn inputs(event: Event) -> impl Iterator<Item = Input> {
+    let [first, second] = match event {
+        Event::Key(key) => presses(key).map(|press| press.map(Input::Press)),
+        Event::Paste(text) => [Some(Input::Paste(text)), None],
+        Event::Resize(columns, rows) => [Some(Input::Size { columns, rows }), None],
+        _ => [None, None],
+    };
+    first.into_iter().chain(second)
+}
+
+/// Escape and a key that arrive together (fast fingers, a slow line) look like that key with Alt, which means
+/// nothing here.
+fn presses(key: KeyEvent) -> [Option<Press>; 2] {
+    match press(key) {
+        Some(press) if key.modifiers.contains(KeyModifiers::ALT) => [Some(Press::Esc), Some(press)],
+        press => [press, None],
     }
 }
 
@@ -132,9 +142,6 @@ fn press(key: KeyEvent) -> Option<Press> {
         return None;
     }
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    if key.modifiers.contains(KeyModifiers::ALT) {
-        return None;
-    }
     Some(match key.code {
         KeyCode::Char(c) if control => Press::Ctrl(c.to_ascii_lowercase()),
         KeyCode::Char(c) => Press::Char(c),
@@ -174,8 +181,12 @@ mod tests {
             press(KeyCode::Char('D'), KeyModifiers::SHIFT),
             Some(Press::Char('D'))
         );
-        assert_eq!(press(KeyCode::Char('x'), KeyModifiers::ALT), None);
-        let resized = input(Event::Resize(60, 16));
+        let together = KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT);
+        assert_eq!(
+            presses(together),
+            [Some(Press::Esc), Some(Press::Char('x'))]
+        );
+        let resized = inputs(Event::Resize(60, 16)).next();
         assert!(matches!(
             resized,
             Some(Input::Size {

@@ -5,6 +5,7 @@
 
 pub mod desk;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -19,6 +20,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Side {
     pub phone: Phone,
     pub events: Receiver<Event>,
+    passed_over: RefCell<Vec<Event>>,
 }
 
 /// How a call ended.
@@ -50,7 +52,11 @@ pub fn start(settings: Settings) -> Side {
         }),
     )
     .unwrap();
-    Side { phone, events }
+    Side {
+        phone,
+        events,
+        passed_over: RefCell::default(),
+    }
 }
 
 impl Side {
@@ -60,16 +66,30 @@ impl Side {
 
     /// Waits for the first event that `wanted` makes something of; others are passed over.
     pub fn wait<T>(&self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
-        let mut seen = Vec::new();
+        let mut passed_over = self.passed_over.borrow_mut();
         loop {
             match self.events.recv_timeout(PATIENCE) {
                 Ok(event) => match wanted(&event) {
                     Some(found) => return found,
-                    None => seen.push(event),
+                    None => passed_over.push(event),
                 },
-                Err(error) => panic!("no {what} ({error}), but {seen:#?}"),
+                Err(error) => panic!("no {what} ({error}), but {passed_over:#?}"),
             }
         }
+    }
+
+    /// As [`Self::wait`], and what was passed over counts too: media and signalling tell of the same
+    /// call from threads of their own, in either order.
+    pub fn told<T>(&self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let mut passed_over = self.passed_over.borrow_mut();
+        for index in 0..passed_over.len() {
+            if let Some(found) = wanted(&passed_over[index]) {
+                passed_over.remove(index);
+                return found;
+            }
+        }
+        drop(passed_over);
+        self.wait(what, wanted)
     }
 
     pub fn incoming(&self) -> CallNumber {
@@ -110,7 +130,7 @@ impl Side {
     }
 
     pub fn key(&self) -> (char, Duration) {
-        self.wait("key", |event| match event {
+        self.told("key", |event| match event {
             Event::Dtmf {
                 digit, duration, ..
             } => Some((*digit, *duration)),
