@@ -148,7 +148,7 @@ fn judge(
 /// What is offered to this client. Some give up when any challenge names an algorithm that they do not know, or
 /// look at the last one only: they get MD5 alone, if MD5 is offered at all.
 fn offered(packet: &Packet<'_>, algorithms: &[Algorithm]) -> Vec<Algorithm> {
-    const MD5_ALONE: [&[u8]; 3] = [b"baresip v0.", b"baresip v1.", b"JsSIP"];
+    const MD5_ALONE: [&[u8]; 4] = [b"baresip v0.", b"baresip v1.", b"JsSIP", b"Twinkle/"];
     let agent = packet.value(HeaderName::UserAgent).unwrap_or_default();
     if MD5_ALONE.iter().any(|name| agent.starts_with(name)) && algorithms.contains(&Algorithm::Md5)
     {

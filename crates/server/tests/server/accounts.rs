@@ -77,10 +77,11 @@ fn a_challenge_for_each_algorithm_in_the_order_set() {
             .credentials
     );
     // Who would give up at the sight of SHA-256 does not see it.
-    let old =
-        peer.exchange(&register("alice").header("User-Agent", "baresip v1.0.0 (x86_64/linux)"));
-    assert_eq!(old.all("WWW-Authenticate").len(), 1, "{old:?}");
-    assert!(old.value("WWW-Authenticate").contains("algorithm=MD5,"));
+    for agent in ["baresip v1.0.0 (x86_64/linux)", "Twinkle/1.10.3"] {
+        let old = peer.exchange(&register("alice").header("User-Agent", agent));
+        assert_eq!(old.all("WWW-Authenticate").len(), 1, "{old:?}");
+        assert!(old.value("WWW-Authenticate").contains("algorithm=MD5,"));
+    }
 
     let strict = Scene::with(|c| c.algorithms = vec![Algorithm::Sha256]);
     let mut peer = Peer::udp(strict.udp());
