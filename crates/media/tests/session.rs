@@ -248,6 +248,23 @@ fn clocks_that_drift() {
 }
 
 #[test]
+fn keys_are_heard_with_the_number_of_their_sender_too() {
+    let mut world = World::new(CALM, 29);
+    let mut config = config(SocketAddr::from(([192, 0, 2, 1], 4000)), 101);
+    config.telephone_event_receive = Some(96);
+    world.parties[1].session.reconfigure(config, Time::ZERO);
+    world.run(1.0);
+    world.parties[0].session.dtmf('7', 100).unwrap();
+    world.run(1.0);
+    assert!(matches!(
+        world.parties[1].events[..],
+        [.., MediaEvent::Dtmf { digit: '7', .. }]
+    ));
+    let discarded = world.parties[1].session.statistics().discarded;
+    assert_eq!(discarded.payload, 0);
+}
+
+#[test]
 fn keys_arrive_once_each_in_spite_of_loss() {
     for (loss, seed) in [(0.0, 1), (0.1, 2), (0.1, 3), (0.2, 4)] {
         let mut world = World::new(

@@ -182,6 +182,9 @@ impl MediaSession {
             Some(Role::Event)
         } else if self.config.comfort_noise_receive == Some(payload_type) {
             Some(Role::Noise)
+        } else if self.config.telephone_event_send == Some(payload_type) {
+            // Some number what they send as they announced it, not as they were told to (Twinkle).
+            Some(Role::Event)
         } else {
             None
         }
