@@ -277,6 +277,20 @@ impl JitterBuffer {
         self.queue.front().filter(|_| self.is_ready())
     }
 
+    /// The first packet after what is missing now, and how many units before it are missing.
+    pub fn after_gap(&self) -> Option<(&Frame, u32)> {
+        let (first, cursor) = (self.queue.front()?, self.cursor?);
+        let missing = u32::try_from(first.position - cursor).ok()?;
+        Some((first, missing))
+    }
+
+    /// Gives up what is missing before the first packet.
+    pub fn close_gap(&mut self) {
+        if let (Some(first), Some(cursor)) = (self.queue.front(), self.cursor) {
+            self.cursor = Some(cursor.max(first.position));
+        }
+    }
+
     /// Whether the packet whose turn it is has come.
     pub fn is_ready(&self) -> bool {
         match (self.queue.front(), self.cursor) {

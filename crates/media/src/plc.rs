@@ -56,7 +56,7 @@ impl Concealer {
                 .min(samples.len());
             for (n, sample) in samples.iter_mut().take(fade).enumerate() {
                 let weight = (n as f32 + 0.5) / fade as f32;
-                let continued = self.next(&mut erasure);
+                let continued = self.fading(&mut erasure);
                 *sample = clip(f32::from(*sample) * weight + continued * (1.0 - weight));
             }
         }
@@ -78,22 +78,48 @@ impl Concealer {
         };
         let audible = erasure.made < self.ms(FADE_MS);
         for sample in samples.iter_mut() {
-            *sample = clip(self.next(&mut erasure));
+            *sample = clip(self.fading(&mut erasure));
         }
         self.erasure = Some(erasure);
         self.remember(samples);
         audible
     }
 
+    /// Fills `gap`, all that is missing between the sound before it and `next`, which comes right after it: the last pitch
+    /// periods before go on and die away, while the first ones after it, repeated backwards, come up.
+    pub fn bridge(&mut self, gap: &mut [i16], next: &[i16]) {
+        let mut erasure = match self.erasure.take() {
+            Some(erasure) => erasure,
+            None => self.begin(),
+        };
+        let level = self.gain(erasure.made);
+        let backwards: Vec<f32> = next.iter().rev().map(|sample| f32::from(*sample)).collect();
+        let template = backwards.len() / 4;
+        let (shortest, longest) = self.lags();
+        let longest = longest.min(backwards.len().saturating_sub(template));
+        let (lag, _) = best_lag(&backwards, template, shortest, longest);
+        let count = gap.len();
+        for (n, sample) in gap.iter_mut().enumerate() {
+            let before = self.next(&mut erasure) * level;
+            let period = (count - 1 - n) % lag.max(1);
+            let after = next.get(lag - 1 - period).copied().unwrap_or_default();
+            let part = (n as f32 + 0.5) / count as f32;
+            *sample = clip(before * (1.0 - part) + f32::from(after) * part);
+        }
+        self.remember(gap);
+    }
+
+    /// The shortest and the longest pitch period looked for, in samples.
+    fn lags(&self) -> (usize, usize) {
+        let samples = |hertz| (self.rate / hertz) as usize;
+        (samples(PITCH.1), samples(PITCH.0))
+    }
+
     /// The lag, in samples, at which the sound just played repeats best, and how well (−1 to 1).
     pub fn pitch(&self) -> (usize, f32) {
         let template = (self.rate / TEMPLATE_HZ) as usize;
-        best_lag(
-            &self.history,
-            template,
-            (self.rate / PITCH.1) as usize,
-            (self.rate / PITCH.0) as usize,
-        )
+        let (shortest, longest) = self.lags();
+        best_lag(&self.history, template, shortest, longest)
     }
 
     fn ms(&self, ms: u32) -> usize {
@@ -119,6 +145,12 @@ impl Concealer {
             step: last - before,
             former: None,
         }
+    }
+
+    /// The continued sound, dying away.
+    fn fading(&self, erasure: &mut Erasure) -> f32 {
+        let gain = self.gain(erasure.made);
+        self.next(erasure) * gain
     }
 
     fn next(&self, erasure: &mut Erasure) -> f32 {
@@ -147,9 +179,8 @@ impl Concealer {
         if erasure.made < quarter {
             value += erasure.step * (1.0 - (erasure.made + 1) as f32 / quarter as f32);
         }
-        let gain = self.gain(erasure.made);
         erasure.made = erasure.made.saturating_add(1);
-        value * gain
+        value
     }
 
     fn gain(&self, made: usize) -> f32 {
@@ -281,6 +312,37 @@ mod tests {
     }
 
     #[test]
+    fn a_bridge_leads_from_one_sound_to_another() {
+        let mut concealer = Concealer::new(8000);
+        let mut before = Tone::new(100.0, 0.3, 8000);
+        let mut after = Tone::new(160.0, 0.1, 8000);
+        let mut frame = [0; 160];
+        for _ in 0..5 {
+            before.fill(&mut frame);
+            concealer.good(&mut frame);
+        }
+        let (mut went_on, mut came, mut next) = ([0; 160], [0; 160], [0; 160]);
+        before.fill(&mut went_on);
+        after.fill(&mut came);
+        after.fill(&mut next);
+        let mut gap = [0; 160];
+        concealer.bridge(&mut gap, &next);
+        let off = |of: &[i16], range: core::ops::Range<usize>| {
+            let pairs = of[range.clone()].iter().zip(&gap[range]);
+            pairs
+                .map(|(a, b)| (i32::from(*a) - i32::from(*b)).abs())
+                .max()
+                .unwrap()
+        };
+        assert!(off(&went_on, 0..10) < 1000, "{gap:?}");
+        assert!(off(&came, 150..160) < 1000, "{gap:?}");
+        // What comes after it is left as it is.
+        let expected = next;
+        concealer.good(&mut next);
+        assert_eq!(next, expected);
+    }
+
+    #[test]
     fn a_long_loss_ends_in_silence() {
         let mut concealer = Concealer::new(8000);
         let mut frame = [0; 160];
@@ -300,6 +362,7 @@ mod tests {
                 let mut frame = vec![i16::MIN; length];
                 concealer.conceal(&mut frame);
                 concealer.good(&mut vec![i16::MAX; length]);
+                concealer.bridge(&mut frame, &vec![i16::MIN; length]);
             }
         }
     }

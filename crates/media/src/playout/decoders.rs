@@ -128,6 +128,27 @@ impl Decoders {
         Some(decoder.codec.is_pause(payload))
     }
 
+    /// Decodes a packet whose turn has not come, if its codec keeps nothing from packet to packet.
+    pub(super) fn peek(&self, frame: &Frame, out: &mut Vec<i16>) -> bool {
+        let mut all = self.all.iter();
+        let Some(decoder) = all.find(|decoder| decoder.payload_type == frame.payload_type) else {
+            return false;
+        };
+        let mut codec = match decoder.codec.kind() {
+            kind @ (CodecKind::Pcmu | CodecKind::Pcma) => kind.codec(),
+            _ => return false,
+        };
+        let mut samples = vec![0; codec.samples(&frame.payload).unwrap_or(0)];
+        if codec.decode(&frame.payload, &mut samples).is_err() {
+            return false;
+        }
+        match &decoder.resampler {
+            Some(resampler) => resampler.clone().process(&samples, out),
+            None => out.extend_from_slice(&samples),
+        }
+        true
+    }
+
     /// Makes up `units` by the codec's own concealment; `false` when it has none.
     pub(super) fn conceal(&mut self, payload_type: u8, units: u32, out: &mut Vec<i16>) -> bool {
         let Some((decoder, scratch)) = self.find(payload_type) else {

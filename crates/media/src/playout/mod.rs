@@ -21,6 +21,8 @@ const ALIKE: f32 = 0.6;
 const CLOCK: u32 = 48_000;
 /// How long a codec is asked to conceal before nothing but silence is made up.
 const CONCEALED_MS: u32 = 1000;
+/// Up to how much missing sound is made from what comes before and after it together.
+const BRIDGED_MS: u32 = 80;
 
 /// What a pulled frame consists of, for the most part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -372,9 +374,31 @@ impl Playout {
                 };
             }
         }
+        if !pause && !quiet && !self.noisy && self.bridge(units) {
+            return FrameKind::Concealed;
+        }
         self.scratch.clear();
         self.scratch.resize(self.samples(units).max(1), 0);
         self.make_up(quiet)
+    }
+
+    /// Makes up the missing `units`, and all that is missing after them, between the sound before and the packet after.
+    fn bridge(&mut self, units: u32) -> bool {
+        let Some((next, more)) = self.buffer.after_gap() else {
+            return false;
+        };
+        let missing = units + more;
+        let mut after = Vec::new();
+        if missing > BRIDGED_MS * (CLOCK / 1000) || !self.decoders.peek(next, &mut after) {
+            return false;
+        }
+        self.buffer.close_gap();
+        self.scratch.clear();
+        self.scratch.resize(self.samples(missing).max(1), 0);
+        self.concealer.bridge(&mut self.scratch, &after);
+        self.made_up += self.scratch.len();
+        self.ready.extend_from_slice(&self.scratch);
+        true
     }
 
     /// Fills `scratch` with noise, nothing, or the sound before it continued.
