@@ -6,7 +6,7 @@ ARGS =
 
 # The steps of `make test` stand in this order, and two cores gain nothing from running them side by side.
 .NOTPARALLEL:
-.PHONY: help run test lint unit interop bench fuzz setup-run setup-test release
+.PHONY: help run test lint unit checked interop bench fuzz setup-run setup-test release
 .DEFAULT_GOAL := help
 
 help:
@@ -14,7 +14,8 @@ help:
 	@echo 'make test     install what the tests need and run them all'
 	@echo 'make lint     formatting and clippy'
 	@echo 'make unit     tests of the crates and of the documentation'
-	@echo 'make interop  real peers against the release build; ARGS="NAME..." selects, ARGS=--list lists'
+	@echo 'make checked  real peers against the build that the unit tests use, as in make test'
+	@echo 'make interop  the same against the release build; ARGS="NAME..." selects, ARGS=--list lists'
 	@echo 'make bench    cost per call against Kamailio in the same run (see bench/compare --help)'
 	@echo 'make fuzz     each fuzz target for a minute; SECONDS_EACH=600 for longer'
 
@@ -22,7 +23,7 @@ run: setup-run
 	@$(CARGO) build --release --bin sori
 	@exec target/release/sori serve $(ARGS)
 
-test: setup-test lint unit interop
+test: setup-test lint unit checked
 
 # Newer toolchains know more lints: those are shown there, and are errors only with the one that the code was checked with.
 LINTED_WITH = 1.95
@@ -35,6 +36,11 @@ unit:
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then $(CARGO) nextest run --workspace --no-fail-fast; \
 	else $(CARGO) test --workspace --lib --bins --tests --no-fail-fast; fi
 	@$(CARGO) test --workspace --doc
+
+# With overflow and assertions checked, and without another build: `make test` meets the peers with what the unit tests are made of.
+checked:
+	@$(CARGO) build --bin sori
+	@$(PEERS) --binary target/debug/sori $(ARGS)
 
 interop: release
 	@$(PEERS) $(ARGS)

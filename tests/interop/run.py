@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--server", choices=["sori", "kamailio"], default="sori",
                         help="kamailio: check the peers and this harness without our server")
     parser.add_argument("--binary", default=os.path.join(ROOT, "target", "release", "sori"), help="our program (%(default)s)")
-    parser.add_argument("-j", "--jobs", type=int, default=max(2, min(8, 2 * (os.cpu_count() or 1))), help="tests at the same time (%(default)s)")
+    parser.add_argument("-j", "--jobs", type=int, default=max(2, min(8, 3 * (os.cpu_count() or 1))), help="tests at the same time (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the folders of tests that passed too")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run the selection N times")
     parser.add_argument("--report", metavar="FILE", help="write the matrix of features and peers there")
