@@ -119,6 +119,21 @@ class Baresip:
     def hangup(self):
         self.command("hangup")
 
+    def refuse(self):
+        self.command("hangup")
+
+    def hold(self):
+        self.command("hold")
+
+    def wait_holding(self):
+        """It can be asked to resume at once."""
+
+    def resume(self):
+        self.command("resume")
+
+    def transfer(self, uri):
+        self.command("transfer", uri)
+
     def wait_ended(self, seconds=10):
         self.process.wait_text(r"session closed|Call with .* (ended|terminated)|CALL_CLOSED", seconds)
 

@@ -2,7 +2,7 @@
 import time
 
 from cases import case, server
-from cases_calls import PHONES, check_sound, is_good
+from cases_calls import PHONES, check_sound, is_good, phone
 from sori import Script
 from wav import compare
 from world import check
@@ -142,10 +142,15 @@ def info(world):
     """Keys by INFO, both ways."""
     served = server(world, ("alice", "bob"))
     bob = peer(world, "pjsua2", "bob", served, 2)
+    caller = phone(world, "sori", "alice", served, "alice", 1, name="sori-caller")
+    caller.dial(served.uri("bob"), "--dtmf", "70", "--dtmf-by", "info")
+    bob.wait_dtmf("70")
+    caller.hangup()
+    caller.wait_ended()
     alice = ours(world, "alice", served, 1)
     alice.dial("bob")
     alice.write("dtmf 0 12*# info")
-    bob.wait_dtmf("12*#")
+    bob.wait_dtmf("7012*#")
     check(all(e["method"] == "info" for e in bob.process.events() if e["event"] == "dtmf"), "the peer heard telephone-events")
     bob.process.write("dtmfinfo 98")
     alice.wait_dtmf("98")
@@ -333,19 +338,19 @@ def conference(world, kinds):
             heard(speaker, listener)
 
 
-@case("conference-pjsua2", needs_sori=True)
+@case("conference-sori-pjsua2", needs_sori=True)
 def conference_pjsua2(world):
     conference(world, ("pjsua2", "pjsua2"))
 
 
-@case("conference-pjsua2-baresip", needs_sori=True)
+@case("conference-sori-baresip-pjsua2", needs_sori=True)
 def conference_baresip(world):
-    conference(world, ("pjsua2", "baresip"))
+    conference(world, ("baresip", "pjsua2"))
 
 
 # Calls that ring here and go elsewhere.
 
-@case("divert-sori-pjsua2", needs_sori=True)
+@case("divert-sori-sori-pjsua2", needs_sori=True)
 def divert(world):
     """All calls are sent to somebody else, and the caller follows."""
     served = server(world, ("alice", "bob", "carol"))
@@ -365,7 +370,7 @@ def divert(world):
     stop(carol)
 
 
-@case("dnd-sori-pjsua2", needs_sori=True)
+@case("do-not-disturb-pjsua2-sori", needs_sori=True)
 def dnd(world):
     """A caller that must not disturb is told so."""
     served = server(world, ("alice", "bob"))

@@ -115,10 +115,13 @@ class Linphone:
         self.type("terminate")
 
     def wait_ended(self, seconds=10):
-        self.wait_log(r"to (state )?LinphoneCallEnd", seconds)
+        self.wait_log(r"to (state )?LinphoneCall(End|Error)\b", seconds)
 
     def hold(self):
         self.type("pause")
+
+    def wait_holding(self):
+        self.wait_log(r"to (state )?LinphoneCallPaused\b")
 
     def resume(self):
         self.type("resume 1")
@@ -126,6 +129,19 @@ class Linphone:
     def wait_held(self, seconds=5):
         """Waits until the other side has put it on hold."""
         self.wait_log(r"to (state )?LinphoneCallPausedByRemote", seconds)
+
+    def refuse(self):
+        self.type("terminate")
+
+    def consult(self, uri):
+        """Holds the call and makes another."""
+        self.type("pause")
+        self.wait_holding()
+        self.type(f"call {uri} --audio-only")
+
+    def connect_both(self):
+        """Transfers the first call to the second one's peer."""
+        self.type("transfer 1 --to-call 2")
 
     def transfer(self, uri):
         self.type(f"transfer {uri}")

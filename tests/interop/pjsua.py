@@ -58,6 +58,21 @@ class Pjsua:
     def send_dtmf(self, digits):
         self.process.write(f"dtmf {digits}")
 
+    def hold(self):
+        self.process.write("hold")
+
+    def wait_holding(self):
+        """It can be asked to resume at once."""
+
+    def resume(self):
+        self.process.write("unhold")
+
+    def refuse(self):
+        self.process.write("hangup")
+
+    def wait_message(self, text, seconds=5):
+        self.process.wait_event("message", seconds, text=text)
+
     def message(self, uri, text):
         self.process.write(f"message {uri} {text}")
 

@@ -152,6 +152,11 @@ class Agent:
         config.mediaConfig.srtpSecureSignaling = 0
         config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = config.natConfig.sdpNatRewriteUse = 0
         config.natConfig.sipOutboundUse = 0
+        if options.prack:
+            config.callConfig.prackUse = pj.PJSUA_100REL_MANDATORY
+        if options.timer:
+            config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_ALWAYS
+            config.callConfig.timerMinSESec = config.callConfig.timerSessExpiresSec = 90
         return config
 
     def run(self):
@@ -229,6 +234,8 @@ def main():
     parser.add_argument("--srtp", choices=["off", "optional", "required"], default="off")
     parser.add_argument("--ice", action="store_true")
     parser.add_argument("--mux", action="store_true")
+    parser.add_argument("--prack", action="store_true", help="insist on reliable provisional responses")
+    parser.add_argument("--timer", action="store_true", help="ask for a session interval of 90 s")
     agent = Agent(parser.parse_args())
     agent.run()
     agent.close()

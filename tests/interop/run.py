@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PYTHON = os.path.join(ROOT, ".cache", "venv", "bin", "python")
 MODULES = ["cases_harness", "cases_load", "cases_calls", "cases_codecs", "cases_echo", "cases_refusals", "cases_hops", "cases_storage",
-           "cases_wire", "cases_secure", "cases_provision", "cases_terminal", "cases_services", "cases_devices"]
+           "cases_wire", "cases_secure", "cases_provision", "cases_terminal", "cases_services", "cases_features", "cases_devices"]
 TAIL = 16
 
 
@@ -101,7 +101,7 @@ def prepare(options, cases):
             print(f"left out, because there is no pulseaudio: {' '.join(left_out)}", flush=True)
         for name in left_out:
             del cases[name]
-    missing = [p for p in ("kamailio", "sipp", "baresip", "sipsak", "tshark", "tcpdump", "ip", "nsenter", "unshare", "tmux", "pactl") if not shutil.which(p)]
+    missing = [p for p in ("kamailio", "sipp", "baresip", "linphonec", "twinkle-console", "sipsak", "tshark", "tcpdump", "ip", "nsenter", "unshare", "tmux", "pactl") if not shutil.which(p)]
     if missing:
         sys.exit(f"interop: missing programs: {', '.join(missing)}; run: scripts/setup test")
     trial = subprocess.run(["unshare", "--net", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, text=True)

@@ -38,7 +38,7 @@ pub use gather::StunServer;
 pub use media::codec::CodecKind;
 pub use media::dtmf::code as dtmf_code;
 pub use media::session::Statistics;
-pub use phone::{CallError, Phone, PhoneError, Settings};
+pub use phone::{CallError, KeysBy, Phone, PhoneError, Settings};
 pub use secure::{Security, Srtp};
 pub use sip::flow::Transport;
 pub use sip::ua::{Cause, Diverted};

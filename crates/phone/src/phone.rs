@@ -68,6 +68,8 @@ pub struct Settings {
     pub product: String,
     /// Receives a copy of every SIP message.
     pub tap: Option<Arc<dyn Tap>>,
+    /// How keys travel; with several accounts, those of the first say it.
+    pub keys_by: KeysBy,
     /// Calls at once; one above that finds the phone busy.
     pub max_calls: usize,
 }
@@ -100,6 +102,7 @@ impl Settings {
             stun: None,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
+            keys_by: KeysBy::default(),
             max_calls: 64,
         }
     }
@@ -158,6 +161,17 @@ pub struct Phone {
     address: SocketAddr,
     accounts: Vec<(AccountNumber, Name)>,
     openings: Vec<Opening>,
+    keys_by: KeysBy,
+}
+
+/// How keys travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeysBy {
+    /// As telephone-events among the sound (RFC 4733).
+    #[default]
+    Rfc4733,
+    /// In INFO requests (application/dtmf-relay), for peers that hear no telephone-events.
+    Info,
 }
 
 impl Phone {
@@ -219,6 +233,7 @@ impl Phone {
             waiting,
             address,
             accounts: accounts.zip(names).collect(),
+            keys_by: first.keys_by,
             openings,
         })
     }

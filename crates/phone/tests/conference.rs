@@ -111,7 +111,7 @@ fn three_parties_hear_each_other_through_the_phone() {
     for _ in 0..3 {
         assert!(host.until("joining", joined).1);
     }
-    host.until("resume", |e| {
+    host.told("resume", |e| {
         matches!(e, Event::Held { by_us: false, .. }).then_some(())
     });
     assert!(

@@ -245,6 +245,23 @@ fn account(password: &str) -> Account {
     }
 }
 
+#[test]
+fn of_two_credentials_for_a_realm_the_last_count() {
+    let space = ProtectionSpace::new("r");
+    let credentials = |nonce: &str| {
+        format!(
+            "Digest username=\"u\", realm=\"r\", nonce=\"{nonce}\", uri=\"sip:r\", \
+             response=\"0123456789abcdef0123456789abcdef\""
+        )
+    };
+    let (old, new) = (credentials("old"), credentials("new"));
+    let other = old.replace("realm=\"r\"", "realm=\"elsewhere\"");
+    let broken = old.replace("nonce=\"old\", ", "");
+    let sent = [&old, &new, &other, &broken].map(|value| value.as_bytes());
+    let found = space.find(sent).unwrap().unwrap();
+    assert_eq!(&*found.nonce.unescaped(), "new");
+}
+
 /// One request with as many tries as the client wants.
 fn register(
     client: &mut Client,

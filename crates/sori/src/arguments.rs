@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use phone::{CodecKind, Name, Recorder, Server, Settings, Sound, Source, Srtp, StunServer};
+use phone::{CodecKind, KeysBy, Name, Recorder, Server, Settings, Sound, Source, Srtp, StunServer};
 
 use crate::exit::{Exit, Failure};
 use crate::{codec, trace};
@@ -180,6 +180,14 @@ pub fn parse_pause(text: &str) -> Result<Duration, String> {
 }
 
 /// Telephone keys and commas.
+pub fn parse_keys_by(text: &str) -> Result<KeysBy, String> {
+    match text {
+        "rfc4733" => Ok(KeysBy::Rfc4733),
+        "info" => Ok(KeysBy::Info),
+        _ => Err("it has to be rfc4733 or info".to_owned()),
+    }
+}
+
 pub fn parse_keys(text: &str) -> Result<String, String> {
     let keys: String = text.chars().map(|c| c.to_ascii_uppercase()).collect();
     match keys

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use phone::device::{Hook, Melody};
-use phone::{CallNumber, Cause, Event, Name, Sound};
+use phone::{CallNumber, Cause, Event, KeysBy, Name, Sound};
 
-use crate::arguments::{Line, Passage, Voice, parse_keys, parse_pause, parse_seconds};
+use crate::arguments::{
+    Line, Passage, Voice, parse_keys, parse_keys_by, parse_pause, parse_seconds,
+};
 use crate::console::Console;
 use crate::desk::{Desk, GRACE, Happening};
 use crate::devices::{Devices, Usual, language};
@@ -64,6 +66,9 @@ pub struct Args {
     /// Press these keys after the answer: 0-9, *, #, A-D, and a comma for a pause of a second
     #[arg(long, value_name = "DIGITS", value_parser = parse_keys)]
     dtmf: Option<String>,
+    /// How they travel: rfc4733 (among the sound) or info [default: rfc4733, or what the document says]
+    #[arg(long, value_name = "HOW", value_parser = parse_keys_by)]
+    dtmf_by: Option<KeysBy>,
     /// Give up when nobody has answered after so many seconds [default: 120]
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     ring: Option<Duration>,
@@ -83,7 +88,6 @@ pub fn run(args: Args) -> ExitCode {
 
 fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
     let mut sound = args.voice.open(1)?;
-    sound.keys = args.dtmf.clone().unwrap_or_default();
     // What can be said without the document is said before it is fetched.
     if let (Some(text), Some(account)) = (&args.target, &args.line.account) {
         of_command_line(text, account)?;
@@ -91,6 +95,11 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
     let mut set_up = SetUp::of(&args.line, console)?;
     args.voice.apply(&mut set_up.settings);
     args.passage.apply(&mut set_up.settings);
+    let by = args.dtmf_by.unwrap_or(set_up.settings.keys_by);
+    let keys = keys(args, by)?;
+    if by == KeysBy::Rfc4733 {
+        sound.keys = keys.clone();
+    }
     let target = target(args, &set_up)?;
     let hook = lift(args, &set_up, &mut sound, console)?;
     let ring = args.ring.or(set_up.profile.timers.ring).unwrap_or(RING);
@@ -115,6 +124,9 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
         .call(&target, sound)
         .map_err(|error| Failure::new(Exit::Internal, error.to_string(), ""))?;
     let mut talk = Talk::new(args, number, ring, hook);
+    if by == KeysBy::Info {
+        talk.keys = keys;
+    }
     let mut grace = GRACE;
     while talk.ended.is_none() {
         if !talk.step(&desk, console) {
@@ -157,6 +169,19 @@ fn lift(
     console.ready(&lifted.report);
     sound.attach(lifted.port);
     Ok(Some(hook))
+}
+
+/// The keys to press after the answer.
+fn keys(args: &Args, by: KeysBy) -> Result<String, Failure> {
+    let keys = args.dtmf.clone().unwrap_or_default();
+    if by == KeysBy::Info && keys.contains(',') {
+        return Err(Failure::new(
+            Exit::Usage,
+            "keys that travel by INFO know no pauses",
+            "leave the commas out of --dtmf, or say --dtmf-by rfc4733",
+        ));
+    }
+    Ok(keys)
 }
 
 /// Whom to call: the command line goes before the document.
@@ -240,6 +265,8 @@ fn linger(desk: &Desk, console: &mut Console, pause: Duration) {
 struct Talk<'a> {
     args: &'a Args,
     number: CallNumber,
+    /// To press in INFO requests after the answer; telephone-events go with the sound.
+    keys: String,
     ring: Duration,
     hook: Option<Hook>,
     /// When patience ends: with ringing, with talking, or with leaving.
@@ -259,6 +286,7 @@ impl Talk<'_> {
         Talk {
             args,
             number,
+            keys: String::new(),
             ring,
             hook,
             until: Instant::now().checked_add(ring),
@@ -282,8 +310,12 @@ impl Talk<'_> {
             Happening::Phone(event) => {
                 console.event(&event);
                 self.note(&event);
-                if let Event::Incoming { call, .. } = event {
-                    desk.phone.reject(call, BUSY);
+                match event {
+                    Event::Incoming { call, .. } => desk.phone.reject(call, BUSY),
+                    Event::Established { .. } if !self.keys.is_empty() => {
+                        desk.phone.press_by(self.number, &self.keys, KeysBy::Info);
+                    }
+                    _ => {}
                 }
             }
             Happening::Stop => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::parse;
 use crate::device::{Choice, Role};
 use crate::event::CallNumber;
+use crate::phone::KeysBy;
 
 /// Something that a phone is asked to do.
 ///
@@ -124,7 +125,8 @@ pub enum Command {
         /// `0`–`9`, `*`, `#`, `A`–`D`, and commas for pauses of a second.
         digits: String,
         /// How they travel.
-        by: KeysBy,
+        /// `None`: as the settings say.
+        by: Option<KeysBy>,
     },
     /// `info CALL TYPE BODY`
     Info {
@@ -248,16 +250,6 @@ impl Divert {
             Divert::NoAnswer => "no-answer",
         }
     }
-}
-
-/// How keys travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeysBy {
-    /// As telephone-events among the sound (RFC 4733).
-    #[default]
-    Rfc4733,
-    /// In INFO requests (application/dtmf-relay).
-    Info,
 }
 
 /// Whom a message is for.
@@ -408,8 +400,9 @@ impl fmt::Display for Command {
             Command::Join { call } => write!(f, "join {call}"),
             Command::Part { call } => write!(f, "part {call}"),
             Command::Dtmf { call, digits, by } => match by {
-                KeysBy::Rfc4733 => write!(f, "dtmf {call} {digits}"),
-                KeysBy::Info => write!(f, "dtmf {call} {digits} info"),
+                None => write!(f, "dtmf {call} {digits}"),
+                Some(KeysBy::Rfc4733) => write!(f, "dtmf {call} {digits} rfc4733"),
+                Some(KeysBy::Info) => write!(f, "dtmf {call} {digits} info"),
             },
             other => other.write_rest(f),
         }

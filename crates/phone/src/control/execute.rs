@@ -3,7 +3,7 @@
 use media::codec::CodecKind;
 use sip::ua::Diverted;
 
-use super::command::{Command, Divert, KeysBy, Recipient};
+use super::command::{Command, Divert, Recipient};
 use super::refusal::Refusal;
 use super::rules::NO_ANSWER;
 use super::state::{CallPhase, CallState, TransferState};
@@ -11,6 +11,7 @@ use super::{Control, Outcome};
 use crate::address;
 use crate::event::{AccountNumber, CallNumber};
 use crate::phone::CallError;
+use crate::phone::KeysBy;
 use crate::sound::SoundError;
 
 /// Refuses a call that rings where no status is given: busy here.
@@ -150,16 +151,12 @@ impl Control {
         match command {
             Command::Dtmf { call, digits, by } => {
                 attempt.established(self, *call)?;
-                match by {
-                    KeysBy::Rfc4733 => self.phone.press(*call, digits),
-                    KeysBy::Info if digits.contains(',') => {
-                        let what = "keys that travel by INFO know no pauses";
-                        return Err(
-                            attempt.refuse(what, "leave the commas out, and write: sleep 1")
-                        );
-                    }
-                    KeysBy::Info => self.phone.press_by_info(*call, digits),
+                let by = by.unwrap_or(self.phone.keys_by());
+                if by == KeysBy::Info && digits.contains(',') {
+                    let what = "keys that travel by INFO know no pauses";
+                    return Err(attempt.refuse(what, "leave the commas out, and write: sleep 1"));
                 }
+                self.phone.press_by(*call, digits, by);
             }
             Command::Info {
                 call,

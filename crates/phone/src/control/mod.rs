@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use sip::ua::Diverted;
 
-pub use command::{Command, Divert, GRAMMAR, KeysBy, LOUDEST, PATIENCE, Recipient};
+pub use command::{Command, Divert, GRAMMAR, LOUDEST, PATIENCE, Recipient};
 pub use refusal::Refusal;
 pub use rules::{NO_ANSWER, Rules};
 pub use state::{AccountState, CallPhase, CallState, Registration, State, TransferState};

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::command::{Command, Divert, GRAMMAR, KeysBy, LOUDEST, PATIENCE, Recipient};
+use super::command::{Command, Divert, GRAMMAR, LOUDEST, PATIENCE, Recipient};
 use super::refusal::Refusal;
 use crate::device::{Choice, Role};
 use crate::event::CallNumber;
+use crate::phone::KeysBy;
 
 /// Longer lines are refused.
 const LONGEST: usize = 16 * 1024;
@@ -386,8 +387,9 @@ impl<'a> Words<'a> {
             )));
         }
         let by = match self.next() {
-            None | Some("rfc4733") => KeysBy::Rfc4733,
-            Some("info") => KeysBy::Info,
+            None => None,
+            Some("rfc4733") => Some(KeysBy::Rfc4733),
+            Some("info") => Some(KeysBy::Info),
             Some(_) => return Err(self.wrong("keys travel by rfc4733 or info")),
         };
         Ok(Command::Dtmf { call, digits, by })
@@ -542,7 +544,7 @@ mod tests {
         same("hold #2", "hold 2");
         same("codec 1 PCMA, PCMU", "codec 1 pcma,pcmu");
         same("wait ended 2", "wait ended 2 30s");
-        same("dtmf 1 1a rfc4733", "dtmf 1 1A");
+        same("dtmf 1 1a rfc4733", "dtmf 1 1A rfc4733");
         same("conference 1 2 1", "conference 1 2");
     }
 

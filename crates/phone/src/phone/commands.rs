@@ -5,7 +5,7 @@ use std::path::Path;
 use media::codec::CodecKind;
 use sip::ua::Diverted;
 
-use super::{CallError, Phone};
+use super::{CallError, KeysBy, Phone};
 use crate::call_media::{Order, Told};
 use crate::event::{AccountNumber, CallNumber};
 use crate::line::{Command, Within};
@@ -232,16 +232,24 @@ impl Phone {
 
 /// Sound.
 impl Phone {
-    /// Presses keys: `0`–`9`, `*`, `#`, `A`–`D`, and commas for pauses of a second.
+    /// Presses keys as the settings say: `0`–`9`, `*`, `#`, `A`–`D`, and commas for pauses of a second, which only
+    /// telephone-events know.
     pub fn press(&self, call: CallNumber, keys: &str) {
-        let keys = keys.to_owned();
-        self.sound(call, Told::Press { keys });
+        self.press_by(call, keys, self.keys_by);
     }
 
-    /// Presses keys by INFO requests (`application/dtmf-relay`), for peers that hear no telephone-events.
-    pub fn press_by_info(&self, call: CallNumber, keys: &str) {
+    /// Presses keys in one of the ways, whatever the settings say.
+    pub fn press_by(&self, call: CallNumber, keys: &str, by: KeysBy) {
         let keys = keys.to_owned();
-        self.within(call, Within::Press { keys });
+        match by {
+            KeysBy::Rfc4733 => self.sound(call, Told::Press { keys }),
+            KeysBy::Info => self.within(call, Within::Press { keys }),
+        }
+    }
+
+    /// How keys travel where a command does not say it.
+    pub fn keys_by(&self) -> KeysBy {
+        self.keys_by
     }
 
     /// Silences our side of every call, or no longer.

@@ -426,6 +426,7 @@ fn linphones_document() {
     assert_eq!(profile.codecs, [media::codec::CodecKind::Pcma]);
     assert_eq!(profile.srtp, Some(Srtp::Optional));
     assert_eq!(profile.dtmf, Some(Dtmf::Info));
+    assert_eq!(profile.settings(alice).keys_by, crate::KeysBy::Info);
     assert_eq!(
         (profile.ice, profile.stun.clone().map(|s| s.host)),
         (Some(true), Some("stun.example.org".to_owned()))

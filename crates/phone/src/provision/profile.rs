@@ -9,7 +9,7 @@ use sip::flow::Transport;
 
 use crate::address::{Name, Server, target};
 use crate::gather::StunServer;
-use crate::phone::Settings;
+use crate::phone::{KeysBy, Settings};
 use crate::secure::Srtp;
 
 /// How long a program that was started for one call shows its end before it closes, unless told otherwise.
@@ -150,6 +150,9 @@ impl Profile {
         if let Some(srtp) = self.srtp {
             settings.srtp = srtp;
         }
+        if self.dtmf == Some(Dtmf::Info) {
+            settings.keys_by = KeysBy::Info;
+        }
         settings.ice = self.ice.unwrap_or(settings.ice);
         settings.stun.clone_from(&self.stun);
         if !self.codecs.is_empty() {
@@ -160,16 +163,10 @@ impl Profile {
 
     /// What the document asks for and this phone cannot do, for a person.
     pub fn unmet(&self) -> Vec<String> {
-        let cannot = [
-            (
-                self.dtmf == Some(Dtmf::Info),
-                "<dtmf>: keys are sent as rfc4733, not as INFO",
-            ),
-            (
-                self.dtmf == Some(Dtmf::Tones),
-                "<dtmf>: keys are sent as rfc4733, not as tones",
-            ),
-        ];
+        let cannot = [(
+            self.dtmf == Some(Dtmf::Tones),
+            "<dtmf>: keys are sent as rfc4733, not as tones",
+        )];
         let said = |(asked, what): (bool, &str)| asked.then(|| what.to_owned());
         cannot.into_iter().filter_map(said).collect()
     }

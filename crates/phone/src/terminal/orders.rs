@@ -8,7 +8,7 @@ use super::run::Desk;
 use super::scene::{CallId, TextState};
 use super::texts::Language;
 use crate::book::BookError;
-use crate::control::{Command, Divert, KeysBy, Recipient, Refusal};
+use crate::control::{Command, Divert, Recipient, Refusal};
 use crate::event::CallNumber;
 
 /// Carries an order out.
@@ -174,7 +174,7 @@ fn command(desk: &Desk, order: Order, model: &Model) -> Result<Option<Command>, 
         Order::Keys(call, digits) => Command::Dtmf {
             call: number(call),
             digits,
-            by: KeysBy::Rfc4733,
+            by: None,
         },
         Order::Message { to, text } => Command::Message {
             to: Recipient::Target(one_word(&to)),

@@ -13,6 +13,7 @@ pub struct Desk {
     pub control: Control,
     events: Receiver<Event>,
     name: String,
+    passed_over: Vec<Event>,
 }
 
 /// A phone that says nothing and sends straight to whom it calls.
@@ -35,6 +36,7 @@ pub fn desk_with(name: &str, sounds: Sounds) -> Desk {
         control: Control::new(phone, sounds),
         events,
         name: name.to_owned(),
+        passed_over: Vec::new(),
     }
 }
 
@@ -64,19 +66,34 @@ impl Desk {
 
     /// Waits for the first event that `wanted` makes something of; all are taken in.
     pub fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
-        let mut seen = Vec::new();
         loop {
             match self.events.recv_timeout(PATIENCE) {
                 Ok(event) => {
                     self.control.note(&event);
                     match wanted(&event) {
                         Some(found) => return found,
-                        None => seen.push(event),
+                        None => self.passed_over.push(event),
                     }
                 }
-                Err(error) => panic!("{}: no {what} ({error}), but {seen:#?}", self.name),
+                Err(error) => {
+                    panic!(
+                        "{}: no {what} ({error}), but {:#?}",
+                        self.name, self.passed_over
+                    )
+                }
             }
         }
+    }
+
+    /// As [`Self::until`], and what was passed over counts too: threads tell of the same call in either order.
+    pub fn told<T>(&mut self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        for index in 0..self.passed_over.len() {
+            if let Some(found) = wanted(&self.passed_over[index]) {
+                self.passed_over.remove(index);
+                return found;
+            }
+        }
+        self.until(what, wanted)
     }
 
     /// Waits for a call to come in; the rules decide what becomes of it.

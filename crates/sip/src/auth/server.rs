@@ -97,7 +97,9 @@ impl ProtectionSpace {
 
     /// The credentials for this realm among the values of all Authorization (or all Proxy-Authorization) headers.
     ///
-    /// `None`: there are none for this realm, so challenge. Other realms and other schemes are not looked at.
+    /// `None`: there are none for this realm, so challenge. Other realms and other schemes are not looked at. Of several
+    /// for this realm the last ones count: a client that keeps the old ones beside the new (Twinkle, after a
+    /// redirection) puts those there.
     ///
     /// # Errors
     /// Credentials that are for this realm, or might be, and cannot be read.
@@ -105,7 +107,7 @@ impl ProtectionSpace {
         &self,
         values: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Option<Credentials<'a>>, AuthError> {
-        let mut fault = None;
+        let (mut found, mut fault) = (None, None);
         for value in values {
             let fields = match fields(value) {
                 Ok(fields) => fields,
@@ -120,13 +122,16 @@ impl ProtectionSpace {
                 _ => {}
             }
             match Credentials::new(&fields) {
-                Ok(credentials) => return Ok(Some(credentials)),
+                Ok(credentials) => found = Some(credentials),
                 Err(error) => {
                     fault.get_or_insert(error);
                 }
             }
         }
-        fault.map_or(Ok(None), Err)
+        match (found, fault) {
+            (None, Some(error)) => Err(error),
+            (found, _) => Ok(found),
+        }
     }
 
     /// Judges credentials that [`find`](Self::find) returned, and spends their nonce when they are right.

@@ -110,6 +110,54 @@ fn a_refer_that_met_an_offer_goes_again() {
     assert!(matches!(world.event(ALICE), Event::TransferDone { .. }));
 }
 
+#[test]
+fn the_last_report_counts_though_the_bye_after_it_came_first() {
+    let (mut world, [alice, ..]) = three(8);
+    let peer = world.raw("10.0.0.5:5060");
+    let call = dial(&mut world, alice, "sip:peer@10.0.0.5");
+    let invite = world.receive(peer);
+    let contact = "Contact: <sip:peer@10.0.0.5>\n";
+    let ok = crate::world::reply(&invite, "200 OK", "pt", contact, "answer");
+    world.write(peer, ALICE, &ok);
+    assert!(matches!(world.event(ALICE), Event::Established { .. }));
+    world.receive(peer);
+    let t = transfer(&mut world, ALICE, call, "sip:carol@10.0.0.3");
+    let refer = world.receive(peer);
+    let accepted_it = crate::world::reply(&refer, "202 Accepted", "", contact, "");
+    world.write(peer, ALICE, &accepted_it);
+    accepted(&mut world, ALICE, t);
+    let id = header(&refer, "CSeq").split(' ').next().unwrap().to_owned();
+    let bye = format!(
+        "BYE sip:alice@10.0.0.1:5060 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.5;branch=z9hG4bKbye\n\
+         From: {}\nTo: {}\nCall-ID: {}\nCSeq: 9 BYE\nMax-Forwards: 70\nContent-Length: 0\n\n",
+        header(&refer, "To"),
+        header(&refer, "From"),
+        header(&refer, "Call-ID"),
+    );
+    world.write(peer, ALICE, &bye);
+    assert!(world.receive(peer).starts_with("SIP/2.0 200 "));
+    // What is out of order and not the last is refused (RFC 3261 §12.2.2).
+    let late = notify(&refer, 7, &id, "active;expires=60", "SIP/2.0 180 Ringing");
+    world.write(peer, ALICE, &late);
+    assert!(world.receive(peer).starts_with("SIP/2.0 500 "));
+    let last = notify(
+        &refer,
+        8,
+        &id,
+        "terminated;reason=noresource",
+        "SIP/2.0 200 OK",
+    );
+    world.write(peer, ALICE, &last);
+    assert!(world.receive(peer).starts_with("SIP/2.0 200 "));
+    loop {
+        match world.event(ALICE) {
+            Event::TransferDone { .. } => break,
+            Event::Ended { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// A report of a hand-written peer.
 fn notify(refer: &str, cseq: u32, id: &str, state: &str, body: &str) -> String {
     format!(
