@@ -20,6 +20,8 @@ pub(super) struct Dialog {
     pub(super) routes: Vec<Vec<u8>>,
     pub(super) local_cseq: u32,
     pub(super) remote_cseq: Option<u32>,
+    /// The number of the peer's newest NOTIFY.
+    last_report: Option<u32>,
 }
 
 impl Dialog {
@@ -41,6 +43,7 @@ impl Dialog {
             routes,
             local_cseq: invite.cseq,
             remote_cseq: None,
+            last_report: None,
         })
     }
 
@@ -67,6 +70,7 @@ impl Dialog {
             routes: record_route(invite),
             local_cseq: 0,
             remote_cseq: Some(cseq.number),
+            last_report: None,
         })
     }
 
@@ -112,6 +116,17 @@ impl Dialog {
             return false;
         }
         self.remote_cseq = Some(cseq);
+        true
+    }
+
+    /// The same for a NOTIFY. Only a newer NOTIFY makes it obsolete: a BYE that was sent after it and overtook it, as it
+    /// may over UDP, does not.
+    pub(super) fn accepts_report(&mut self, cseq: u32) -> bool {
+        if self.last_report.is_some_and(|last| cseq <= last) {
+            return false;
+        }
+        self.last_report = Some(cseq);
+        self.remote_cseq = self.remote_cseq.max(Some(cseq));
         true
     }
 

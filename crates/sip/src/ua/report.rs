@@ -54,7 +54,12 @@ impl UserAgent {
         }
         let transfers = known.related.transfers.clone();
         let leg = known.leg_mut().ok_or(gone)?;
-        if !leg.dialog.accepts(super::answer::cseq_of(packet)) && !is_last(packet) {
+        let number = super::answer::cseq_of(packet);
+        let in_order = match packet.method() {
+            Some(Method::Notify) => leg.dialog.accepts_report(number),
+            _ => leg.dialog.accepts(number),
+        };
+        if !in_order {
             return Err(StatusCode(500));
         }
         if packet.method() == Some(Method::Notify) {
@@ -167,14 +172,4 @@ pub(super) fn event_of<'a>(packet: &Packet<'a>) -> Result<header::Event<'a>, Sta
         .value(HeaderName::Event)
         .and_then(|v| header::Event::parse(v).ok())
         .ok_or(StatusCode(489))
-}
-
-/// Whether a NOTIFY is the last of its subscription. Nothing newer can have been said: it counts even if the BYE that was
-/// sent after it arrived before it (RFC 3261 §12.2.2 is for requests that others make obsolete).
-fn is_last(packet: &Packet<'_>) -> bool {
-    let state = packet.value(HeaderName::SubscriptionState);
-    packet.method() == Some(Method::Notify)
-        && state
-            .and_then(|value| SubscriptionState::parse(value).ok())
-            .is_some_and(|state| state.is_terminated())
 }

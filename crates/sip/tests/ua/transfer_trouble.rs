@@ -111,7 +111,7 @@ fn a_refer_that_met_an_offer_goes_again() {
 }
 
 #[test]
-fn the_last_report_counts_though_the_bye_after_it_came_first() {
+fn reports_count_though_the_bye_after_them_came_first() {
     let (mut world, [alice, ..]) = three(8);
     let peer = world.raw("10.0.0.5:5060");
     let call = dial(&mut world, alice, "sip:peer@10.0.0.5");
@@ -136,9 +136,12 @@ fn the_last_report_counts_though_the_bye_after_it_came_first() {
     );
     world.write(peer, ALICE, &bye);
     assert!(world.receive(peer).starts_with("SIP/2.0 200 "));
-    // What is out of order and not the last is refused (RFC 3261 §12.2.2).
     let late = notify(&refer, 7, &id, "active;expires=60", "SIP/2.0 180 Ringing");
     world.write(peer, ALICE, &late);
+    assert!(world.receive(peer).starts_with("SIP/2.0 200 "));
+    // What a newer report has made obsolete is refused (RFC 3261 §12.2.2).
+    let older = notify(&refer, 6, &id, "active;expires=60", "SIP/2.0 100 Trying");
+    world.write(peer, ALICE, &older);
     assert!(world.receive(peer).starts_with("SIP/2.0 500 "));
     let last = notify(
         &refer,
@@ -152,7 +155,7 @@ fn the_last_report_counts_though_the_bye_after_it_came_first() {
     loop {
         match world.event(ALICE) {
             Event::TransferDone { .. } => break,
-            Event::Ended { .. } => {}
+            Event::Ended { .. } | Event::TransferProgress { .. } => {}
             other => panic!("{other:?}"),
         }
     }
