@@ -336,7 +336,6 @@ impl Line {
         };
         self.ids.remove(&call.number);
         self.waiting.remove(call.number);
-        self.transfers.retain(|_, number| *number != call.number);
         self.order(Order::Close(Box::new(Ending {
             call: call.number,
             call_id: call.call_id,
