@@ -12,7 +12,8 @@ ALIKE = {"pcma": 0.95, "g722": 0.7, "opus": 0.8, "gsm": 0.7, "speex": 0.7, "spee
 # What our phone calls them in its events, and their samples per second.
 AGREED = {"pcma": ("PCMA", 8000), "g722": ("G722", 16000), "opus": ("opus", 48000), "gsm": ("GSM", 8000), "speex": ("speex", 8000),
           "speex16": ("speex", 16000), "g729": ("G729", 8000), "g723": ("G723", 8000)}
-PEERS = {"sori": list(ALIKE), "pjsua2": ["pcma", "g722", "gsm", "speex", "speex16"], "baresip": ["pcma", "g722", "gsm", "opus"]}
+PEERS = {"sori": list(ALIKE), "pjsua2": ["pcma", "g722", "gsm", "speex", "speex16"], "baresip": ["pcma", "g722", "gsm", "opus"],
+         "linphone": ["opus", "gsm", "speex", "speex16"], "twinkle": ["pcma", "gsm", "speex", "speex16"]}
 
 
 def make_codec(codec, caller_kind, callee_kind):
@@ -24,7 +25,7 @@ def make_codec(codec, caller_kind, callee_kind):
         caller.start()
         caller.dial(served.uri(callee.user))
         agreed = caller.wait_established(), callee.wait_established()
-        time.sleep(TALK)
+        time.sleep(TALK + 3 * ("twinkle" in (caller_kind, callee_kind)))  # its microphone opens late
         caller.hangup()
         ended = caller.wait_ended(), callee.wait_ended()
         for each, event, end in zip((caller, callee), agreed, ended):
@@ -34,11 +35,13 @@ def make_codec(codec, caller_kind, callee_kind):
                 check(found == AGREED[codec], f"{each.name} speaks {found}, not {AGREED[codec]}")
                 check(end["packets_lost"] == 0, f"{each.name}: {end['packets_lost']} packets lost on a network that loses none")
         for speaker, listener in ((caller, callee), (callee, caller)):
-            match = compare(speaker.played.astype(float), listener.recording(), ALIKE[codec])
+            # A sound server changes the wave a little.
+            alike = min(ALIKE[codec], 0.6) if "twinkle" in (caller_kind, callee_kind) else ALIKE[codec]
+            match = compare(speaker.played.astype(float), listener.recording(), alike)
             print(f"{listener.name} heard {speaker.name}: {match}")
             # Hisses have no wave to keep. pjsua2's G.722 counts in 14 bits: it sends half the level and plays twice.
             scale = {"sori": 2, "pjsua2": 0.5}[listener.kind] if codec == "g722" and "pjsua2" in (speaker.kind, listener.kind) else 1
-            check(match.seconds > TALK - 1.5 and match.found >= 0.75 and 0.6 < match.level * scale < 1.5,
+            check(match.seconds > TALK - 1.5 and match.found >= 0.75 and (0.3 if speaker.kind == "twinkle" else 0.6) < match.level * scale < 1.5,
                   f"{listener.name} did not hear {speaker.name} well: {match}")
     return run
 
@@ -46,4 +49,4 @@ def make_codec(codec, caller_kind, callee_kind):
 for _peer, _codecs in PEERS.items():
     for _codec in _codecs:
         for _caller, _callee in (("sori", _peer), (_peer, "sori")) if _peer != "sori" else (("sori", "sori"),):
-            case(f"codec-{_codec}-{_caller}-{_callee}")(make_codec(_codec, _caller, _callee))
+            case(f"codec-{_codec}-{_caller}-{_callee}", pulseaudio=_peer == "twinkle")(make_codec(_codec, _caller, _callee))

@@ -44,21 +44,24 @@ protocols={ways}
 [misc]
 real_early_media=0
 """
+CODECS = {"pcmu": ("PCMU", 8000), "pcma": ("PCMA", 8000), "g722": ("G722", 8000), "opus": ("opus", 48000), "gsm": ("GSM", 8000),
+          "speex": ("speex", 8000), "speex16": ("speex", 16000)}
 
 
 class Linphone:
     """One phone on one host; calls that come are answered when `answers` says so.
 
-    `encryption` is none, srtp, dtls or zrtp; `ice` and `timer` (seconds) switch those on.
+    `encryption` is none, srtp, dtls or zrtp; `ice` and `timer` (seconds) switch those on; without `codecs` it has all of its own.
     """
 
     kind = "linphone"
 
     def __init__(self, world, host, server, user, password, seed, transport="udp", answers=False, name=None, encryption="none",
-                 mandatory=False, ice=False, timer=0):
+                 mandatory=False, ice=False, timer=0, codecs=()):
         self.world, self.host, self.server, self.user, self.password = world, host, server, user, password
         self.transport, self.answers, self.name = transport, answers, name or f"linphone-{user}"
         self.encryption, self.mandatory, self.ice, self.timer = encryption, mandatory, ice, timer
+        self.codecs = codecs
         self.address = HOSTS[host]
         self.directory = os.path.join(world.dir, self.name)
         self.log = os.path.join(self.directory, "debug.log")
@@ -79,6 +82,11 @@ class Linphone:
                 udp=0 if by_tcp else 5060, tcp=5060 if by_tcp else 0, encryption=self.encryption, mandatory=int(self.mandatory),
                 timer=int(self.timer > 0), expires=self.timer, user=self.user, password=self.password, domain=self.server.domain,
                 address=self.server.address, port=self.server.port, transport=self.transport, ways="ice" if self.ice else ""))
+            if self.codecs:
+                every = sorted(CODECS, key=lambda codec: codec not in self.codecs)
+                for number, codec in enumerate(every):
+                    mime, rate = CODECS[codec]
+                    file.write(f"[audio_codec_{number}]\nmime={mime}\nrate={rate}\nchannels={2 if codec == 'opus' else 1}\nenabled={int(codec in self.codecs)}\n")
         self.process = self.world.spawn(
             self.name, self.host, [sys.executable, TERMINAL, "linphonec", "-c", settings, "-d", "5", "-l", self.log, "-S"],
             env={"HOME": home}, stdin=True)
