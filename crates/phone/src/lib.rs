@@ -10,6 +10,11 @@
 //!   └────────────────────────┴────────── events ───────────┘
 //! ```
 
+/// The program in docs/library.md runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+struct LibraryPage;
+
 mod address;
 mod answered;
 pub mod book;

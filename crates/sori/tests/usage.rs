@@ -286,3 +286,51 @@ fn the_desktop_is_told_which_phone_a_link_starts() {
     // A link has to know whose phone it is.
     assert_eq!(run(&["phone", "--install-handler"]).0, 2);
 }
+
+/// Every name that docs/library.md gives is one of the library's.
+#[test]
+fn the_names_of_the_library_page_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/library.md")).unwrap();
+    let sources: String = ["phone", "sip", "net"]
+        .iter()
+        .flat_map(|name| sources(&root.join("crates").join(name).join("src")))
+        .collect();
+    let tables: String = page.lines().filter(|line| line.starts_with('|')).collect();
+    let names: Vec<&str> = tables.split('`').skip(1).step_by(2).collect();
+    assert!(names.len() > 60, "{names:?}");
+    for name in names {
+        let last = name.rsplit("::").next().unwrap();
+        let is_there = match name.split("::").next().unwrap() {
+            "Phone" => {
+                sources.contains(&format!("pub fn {last}("))
+                    || sources.contains(&format!("pub fn {last}(\n"))
+            }
+            "Event" => sources.contains(&format!("\n    {last} {{")),
+            _ => {
+                ["struct", "enum", "trait", "mod", "type"]
+                    .iter()
+                    .any(|kind| sources.contains(&format!("pub {kind} {last}")))
+                    || sources.contains(&format!("\n    {last},\n"))
+                    || root.join("crates").join(name).is_dir()
+            }
+        };
+        assert!(
+            is_there,
+            "docs/library.md speaks of {name}, which is not there"
+        );
+    }
+}
+
+fn sources(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            found.push(std::fs::read_to_string(&path).unwrap());
+        }
+    }
+    found
+}
