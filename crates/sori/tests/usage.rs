@@ -322,6 +322,36 @@ fn the_names_of_the_library_page_exist() {
     }
 }
 
+/// docs/phone.md has every command and every event that the help names.
+#[test]
+fn the_page_of_the_phone_names_every_command_and_event() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/phone.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, help, _) = run(&["phone", "--help"]);
+    let (commands, events) = help.split_once("Exit codes:").unwrap();
+    let (_, commands) = commands.split_once("Commands, one a line").unwrap();
+    let (_, events) = events.split_once("Events of --json").unwrap();
+    // A command's name stands at the beginning of a line, or after spaces in the middle of it.
+    let commands = commands
+        .lines()
+        .skip(1)
+        .flat_map(|line| line.trim().split("   "));
+    let commands = commands.filter_map(|text| text.split_whitespace().next());
+    let events = events
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains("   "))
+        .flat_map(|line| line.split("   ").next().unwrap_or_default().split(", "));
+    let names: Vec<&str> = commands.chain(events).collect();
+    assert!(names.len() > 80, "{names:?}");
+    for name in names {
+        assert!(
+            page.contains(&format!("`{name}`")) || page.contains(&format!("`{name} ")),
+            "docs/phone.md does not name {name}"
+        );
+    }
+}
+
 fn sources(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
