@@ -119,6 +119,9 @@ class Baresip:
     def hangup(self):
         self.command("hangup")
 
+    def wait_message(self, text, seconds=5):
+        self.process.wait_text(re.escape(text), seconds)
+
     def refuse(self):
         self.command("hangup")
 

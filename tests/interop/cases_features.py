@@ -141,6 +141,11 @@ def message(world, kind, by_peer):
     finish(mine, other)
 
 
+@cells("message", ("baresip",), ("sori-{}",))
+def message_baresip(world, kind, by_peer):
+    message(world, kind, by_peer)
+
+
 @cells("options", PHONES.keys() - {"sori"}, ("sori-{}",))
 def options(world, kind, by_peer):
     """What the other can do, asked without a call."""

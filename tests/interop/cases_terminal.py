@@ -1,14 +1,18 @@
 """The phone on a terminal: what a person types and sees, with real calls."""
 import os
 import signal
+import subprocess
 import time
+import xml.dom.minidom
 
+import wav
 from cases import case, server
 from sori import Phone
 from terminal import Terminal, command, phone
 from world import Failed, check, until
 
 OURS = ("sori",)
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def answering(world, served, user="bob", *args):
@@ -118,6 +122,7 @@ def incoming(world):
     alice.wait("calls you")
     alice.type("n")
     check(bob.wait_ended()["status"] == 486, "the refusal does not say busy")
+    alice.wait_gone("calls you")
     alice.keys("q")
     alice.wait_over()
 
@@ -212,6 +217,48 @@ def make_korean(name, env, *args):
 
 make_korean("locale", {"LC_ALL": "ko_KR.UTF-8"})
 make_korean("option", {"LC_ALL": "C.UTF-8"}, "--language", "ko")
+
+
+PEOPLE = (("박지성", "bob"), ("Front desk", "4711"), ("김철수", "carol"), ("Workshop", "4720"))
+
+
+def make_pictures(name, people, *args, **screen):
+    """The screens that the pages show: somebody talks, with people in the address book and a history."""
+    @case(f"terminal-picture-{name}", servers=OURS)
+    def run(world):
+        served = server(world, ("alice", "bob", "carol"))
+        bob = answering(world, served)
+        home = os.path.join(world.dir, "alice.data")
+        for number, (who, address) in enumerate(people):
+            subprocess.run([world.binary, "contacts", "add", who, address, *["--favourite"] * (number == 0)], check=True,
+                           env={**os.environ, "XDG_DATA_HOME": home})
+        sound = os.path.join(world.dir, "voice.wav")
+        wav.write(sound, wav.voice(1, 30))
+        alice = phone(world, "alice", served, "alice", "--codec", "opus,pcmu", "--play", sound, *args, **screen)
+        for whom, shown in (("carol", "carol@sori.test"), ("4711", "4711@sori.test")):
+            alice.type(f"d{whom}")
+            alice.keys("Enter")
+            alice.wait(f"✗ .*{shown}|→ \\d\\d:\\d\\d .*")
+        alice.type("dbob")
+        alice.keys("Enter")
+        alice.wait("48 kHz")
+        alice.wait("MOS|점수|평점|손실 0.0 %")
+        alice.wait("█")
+        alice.picture()
+        with open(os.path.join(world.dir, "alice.ansi")) as file:
+            done = subprocess.run([os.path.join(ROOT, "scripts", "screen-svg")], stdin=file, capture_output=True, text=True)
+        check(done.returncode == 0, f"no picture of the screen: {done.stderr}")
+        for who, _ in people[:2]:
+            check(who[0] in done.stdout, f"the picture lacks {who}")
+        xml.dom.minidom.parseString(done.stdout)
+        alice.keys("x")
+        alice.keys("q")
+        alice.wait_over()
+        bob.stop()
+
+
+make_pictures("english", PEOPLE)
+make_pictures("korean", PEOPLE, "--language", "ko", registered="● alice@sori.test 등록됨")
 
 
 @case("terminal-resize", servers=OURS)
