@@ -9,7 +9,7 @@ import time
 from types import SimpleNamespace
 
 from cases import case, server
-from cases_calls import PHONES
+from cases_calls import PHONES, phone
 from cases_services import ours, peer, quits, stop
 from sipp_steps import Callee, Caller, play, sound
 from sori import Script
@@ -324,6 +324,23 @@ def conference(world, kind, by_peer):
         check(ended["packets_received"] > 80, f"too little came from call {call}: {ended}")
     quits(mine)
     stop(other, carol)
+
+
+@case("anonymous-sori-pjsua2", needs_sori=True, servers=("sori",))
+def anonymous(world):
+    """Who calls is hidden from the callee."""
+    served = server(world, ("alice", "bob"))
+    bob = peer(world, "pjsua2", "bob", served, 2)
+    alice = phone(world, "sori", "alice", served, "alice", 1)
+    alice.dial(served.uri("bob"), "--anonymous")
+    alice.wait_established()
+    seen = bob.process.wait_event("incoming")["remote"]
+    check("anonymous@anonymous.invalid" in seen and "alice" not in seen, f"the callee saw {seen}")
+    alice.hangup()
+    alice.wait_ended()
+    bob.stop()
+    asked = packets(world.stop_capture(), "sip.Method == INVITE && ip.dst == 10.77.0.3", "sip.Privacy", "sip.P-Preferred-Identity")
+    check(asked and all(found == ["id", ""] for found in asked), f"privacy was not asked for: {asked}")
 
 
 # Against SIPp, without a server between.

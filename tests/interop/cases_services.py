@@ -86,6 +86,7 @@ def hold_by_peer(world):
     bob.wait("hold", by_us=False, by_peer=False)
     bob.write("hold")
     alice.process.wait_event("media", status="remote_hold")
+    bob.wait("hold", by_us=True)  # the peer knows first
     bob.write("resume\nsleep 1\ncalls")
     state = bob.wait("call", 15)
     check(not state["held_by_us"], f"still on hold: {state}")

@@ -22,7 +22,7 @@ ROWS = {
     "codec-change": "another codec in mid-call", "glare": "glare (491) and another try", "change-refused": "refused change, the call goes on",
     "transfer-blind": "transfer (REFER)", "transfer-attended": "attended transfer (Replaces)", "divert": "forwarding (302)",
     "do-not-disturb": "do not disturb", "conference": "conference of three", "dtmf": "keys by RFC 4733", "dtmf-info": "keys by INFO",
-    "message": "MESSAGE", "options": "OPTIONS", "codec-pcma": "G.711 A-law", "codec-g722": "G.722", "codec-opus": "Opus", "codec-gsm": "GSM",
+    "anonymous": "hiding who calls (RFC 3323)", "message": "MESSAGE", "options": "OPTIONS", "codec-pcma": "G.711 A-law", "codec-g722": "G.722", "codec-opus": "Opus", "codec-gsm": "GSM",
     "codec-speex": "Speex, narrow band", "codec-speex16": "Speex, wide band", "srtp": "SRTP, keys by SDES", "dtls": "SRTP, keys by DTLS", "ice": "ICE",
     "stun": "STUN", "provision-call": "called as the provisioned target",
 }

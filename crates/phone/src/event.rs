@@ -91,7 +91,7 @@ pub enum Event {
         call: CallNumber,
         /// Whom it is for, where that is known.
         account: Option<AccountNumber>,
-        /// Who calls: display name and address.
+        /// Who calls: display name and address, as the server asserts them where it is trusted.
         from: String,
         /// The caller's address.
         from_uri: String,

@@ -10,10 +10,13 @@
 //!   └────────────────────────┴────────── events ───────────┘
 //! ```
 
-/// The program in docs/library.md runs.
+/// The programs in docs/library.md run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/library.md")]
 struct LibraryPage;
+
+#[cfg(test)]
+mod library_page;
 
 mod address;
 mod answered;

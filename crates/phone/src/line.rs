@@ -211,6 +211,7 @@ impl Line {
                 account,
                 from,
                 from_uri,
+                asserted,
                 to_uri,
                 call_id,
                 offer,
@@ -222,7 +223,7 @@ impl Line {
                 let incoming = Incoming {
                     id: call,
                     account: account.and_then(|id| self.account_number(id)),
-                    from,
+                    from: asserted.unwrap_or(from),
                     from_uri,
                     to_uri,
                     call_id,

@@ -68,6 +68,11 @@ pub struct Settings {
     pub product: String,
     /// Receives a copy of every SIP message.
     pub tap: Option<Arc<dyn Tap>>,
+    /// Whether calls and messages hide who we are (RFC 3323): the address in From is nobody's, and only our server is told.
+    pub anonymous: bool,
+    /// Whether the server that we are registered at is believed about who calls (P-Asserted-Identity, RFC 3325): only for
+    /// servers that take it out of what strangers send.
+    pub trust_asserted: bool,
     /// How keys travel; with several accounts, those of the first say it.
     pub keys_by: KeysBy,
     /// Calls at once; one above that finds the phone busy.
@@ -102,6 +107,8 @@ impl Settings {
             stun: None,
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
+            anonymous: false,
+            trust_asserted: false,
             keys_by: KeysBy::default(),
             max_calls: 64,
         }
@@ -133,6 +140,8 @@ impl Settings {
         account.secret = password.or_else(|| self.hashes.clone());
         account.proxy = self.proxy();
         account.user_agent.clone_from(&self.product);
+        account.anonymous = self.anonymous;
+        account.trust_asserted = self.trust_asserted;
         account
     }
 }

@@ -151,8 +151,13 @@ impl Core {
         let caller = if self.is_open() {
             None
         } else {
-            let from = NameAddr::parse(packet.value(HeaderName::From)?).ok()?;
-            self.shared.domains.address_of_record(&from.uri)
+            // Who hides from the callee tells us all the same (RFC 3325 §9.1).
+            let preferred = packet.value(HeaderName::PPreferredIdentity);
+            [preferred, packet.value(HeaderName::From)]
+                .into_iter()
+                .flatten()
+                .filter_map(|value| NameAddr::parse(value).ok())
+                .find_map(|name| self.shared.domains.address_of_record(&name.uri))
         };
         let to_tag = NameAddr::check(packet.value(HeaderName::To)?).ok()?;
         let has_route = packet

@@ -179,7 +179,7 @@ pub fn parse_pause(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Telephone keys and commas.
+/// How keys travel.
 pub fn parse_keys_by(text: &str) -> Result<KeysBy, String> {
     match text {
         "rfc4733" => Ok(KeysBy::Rfc4733),
@@ -188,6 +188,7 @@ pub fn parse_keys_by(text: &str) -> Result<KeysBy, String> {
     }
 }
 
+/// Telephone keys and commas.
 pub fn parse_keys(text: &str) -> Result<String, String> {
     let keys: String = text.chars().map(|c| c.to_ascii_uppercase()).collect();
     match keys
@@ -218,6 +219,8 @@ mod tests {
         assert_eq!(parse_keys("12,*#d"), Ok("12,*#D".to_owned()));
         assert!(parse_keys("1x").unwrap_err().contains("'X'"));
         assert!(parse_keys(&"1".repeat(256)).is_err());
+        assert_eq!(parse_keys_by("info"), Ok(KeysBy::Info));
+        assert!(parse_keys_by("tones").is_err());
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Args {
     /// Hang up so many seconds after the answer
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     duration: Option<Duration>,
+    /// Do not let the other side know who calls (RFC 3323); the server is told
+    #[arg(long)]
+    anonymous: bool,
     /// Press these keys after the answer: 0-9, *, #, A-D, and a comma for a pause of a second
     #[arg(long, value_name = "DIGITS", value_parser = parse_keys)]
     dtmf: Option<String>,
@@ -95,6 +98,7 @@ fn place(args: &Args, console: &mut Console) -> Result<(), Failure> {
     let mut set_up = SetUp::of(&args.line, console)?;
     args.voice.apply(&mut set_up.settings);
     args.passage.apply(&mut set_up.settings);
+    set_up.settings.anonymous = args.anonymous;
     let by = args.dtmf_by.unwrap_or(set_up.settings.keys_by);
     let keys = keys(args, by)?;
     if by == KeysBy::Rfc4733 {

@@ -7,9 +7,9 @@ use std::str::FromStr;
 use clap::Args as ClapArgs;
 use phone::control::Sounds;
 use phone::provision::Profile;
-use phone::{Name, Server, Settings, SoundError, Source};
+use phone::{KeysBy, Name, Server, Settings, SoundError, Source};
 
-use crate::arguments::{Line, Output, Passage, Voice};
+use crate::arguments::{Line, Output, Passage, Voice, parse_keys_by};
 use crate::console::Console;
 use crate::devices::{Devices, Usual, language};
 use crate::exit::{Exit, Failure, exit_codes};
@@ -84,6 +84,15 @@ pub struct Args {
     voice: Voice,
     #[command(flatten)]
     passage: Passage,
+    /// Do not let the other side know who calls (RFC 3323); the server is told
+    #[arg(long)]
+    anonymous: bool,
+    /// Believe the server about who calls (P-Asserted-Identity, RFC 3325)
+    #[arg(long)]
+    trust_asserted: bool,
+    /// How keys travel: rfc4733 (among the sound) or info [default: rfc4733, or what the document says]
+    #[arg(long, value_name = "HOW", value_parser = parse_keys_by)]
+    dtmf_by: Option<KeysBy>,
     /// Send back what is heard
     #[arg(long, conflicts_with_all = ["play", "microphone"])]
     echo: bool,
@@ -219,6 +228,9 @@ fn settings(args: &Args, console: &mut Console) -> Result<(Vec<Settings>, Profil
         }
         args.voice.apply(&mut settings);
         args.passage.apply(&mut settings);
+        settings.anonymous = args.anonymous;
+        settings.trust_asserted = args.trust_asserted;
+        settings.keys_by = args.dtmf_by.unwrap_or(settings.keys_by);
         settings.max_calls = usize::try_from(args.headless.max_calls).unwrap_or(usize::MAX);
         all.push(settings);
     }

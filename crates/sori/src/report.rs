@@ -24,8 +24,8 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
   registration_failed  account, reason, status?, retry_in_s? (absent: it is not tried again)
   unregistered         account
   calling              call, account, target
-  incoming             from, from_uri, to, call_id, account?, replaces? (the call that this one takes
-                       the place of), referred_by?
+  incoming             from, from_uri, to, call_id, account?, referred_by?, replaces? (the call that
+                       this one takes the place of)
   ringing              status (180), reason
   progress             status (181 to 199), reason
   early_media          sound before the answer: codec, sample_rate, ptime_ms, local_rtp,
@@ -48,8 +48,8 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
   recording, playing   file? (absent at the end)
   muted                muted
   ready                microphone, speaker, took_ms: both work; comes before anything is sent
-  device               role (microphone, speaker), change (lost, replaced, back, chosen), name: what is
-                       used from now on, or was lost
+  device               role (microphone, speaker), change (lost, replaced, back, chosen), name: what
+                       is used from now on, or was lost
   level                of --check: microphone_db, microphone_peak_db, speaker_db (0 is the loudest)
   quality              once a second, for the terminal: heard_db, said_db, and the numbers of ended
   info                 content_type, text: INFO came
@@ -72,8 +72,8 @@ have \"call\" (0, 1, …). Times end in _s (seconds) or _ms (milliseconds).
   error                why the exit code is not 0: exit_code, status?, code?, message, advice
                        why a command was not carried out: command, code?, message, advice
                        (code: no_microphone, microphone_silent, speaker_busy …)
-cause is one of hung_up_here, hung_up_there, cancelled, refused, unauthorized, timed_out,
-unreachable, no_ack."
+cause is one of hung_up_here, hung_up_there, cancelled, answered_elsewhere, refused, unauthorized,
+timed_out, unreachable, no_ack, no_prack, expired."
     };
 }
 pub(crate) use json_events;

@@ -425,3 +425,34 @@ fn a_request_for_a_user_with_odd_names() {
         peer.expect(200);
     }
 }
+
+#[test]
+fn who_hides_from_the_callee_proves_who_it_is_to_the_server() {
+    let scene = Scene::new();
+    let mut bob = Peer::udp(scene.udp());
+    let mut alice = Peer::udp(scene.udp());
+    bob.register("bob", DOMAIN);
+    let hidden = |who: &str| {
+        Request::new(
+            "MESSAGE",
+            &format!("sip:bob@{DOMAIN}"),
+            "sip:anonymous@anonymous.invalid",
+        )
+        .header("P-Preferred-Identity", &format!("<sip:{who}@{DOMAIN}>"))
+        .header("Privacy", "id")
+    };
+    let asked = alice.exchange(&hidden("alice"));
+    assert_eq!(asked.status(), 407, "{asked:?}");
+    let request = alice.answered(&hidden("alice"), &asked, "alice", &password("alice"));
+    alice.send(&request);
+    let got = bob.expect_request("MESSAGE");
+    assert_eq!(got.all("P-Preferred-Identity").len(), 0, "{got:?}");
+    assert_eq!(got.value("Privacy"), "id");
+    assert!(!format!("{got:?}").contains("alice"), "{got:?}");
+    bob.respond(&got.reply(200, "b", &[]));
+    alice.expect(200);
+    // Nobody hides behind somebody else.
+    let asked = alice.exchange(&hidden("carol"));
+    let request = alice.answered(&hidden("carol"), &asked, "alice", &password("alice"));
+    assert_eq!(alice.exchange(&request).status(), 403);
+}

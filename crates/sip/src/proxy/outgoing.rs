@@ -45,6 +45,10 @@ impl Outgoing<'_> {
         if let Some(realm) = self.spent {
             cut_credentials(edit, packet, realm);
         }
+        // Between the caller and the first proxy alone (RFC 3325 §5): the callee would learn who wants to be nobody.
+        for header in packet.all(HeaderName::PPreferredIdentity) {
+            edit.remove(header.line_range());
+        }
         if self.record_route {
             self.edit_record_route(edit, tx, packet);
         }

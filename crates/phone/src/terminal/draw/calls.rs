@@ -84,7 +84,10 @@ fn lines(model: &Model, call: &Call, columns: usize) -> Vec<Line<'static>> {
     if call.name.as_ref().is_some_and(|n| *n != call.peer) {
         how.push(&call.peer);
     }
-    how.extend(call.transport.as_deref());
+    // What matters least is told where there is room.
+    let before: usize = how.iter().map(|part| width(part) + width(&between)).sum();
+    let transport = call.transport.as_deref();
+    how.extend(transport.filter(|t| 4 + before + width(t) <= columns));
     if !how.is_empty() {
         let text = cut(&format!("    {}", how.join(&between)), columns);
         lines.push(Line::styled(text, faint()));

@@ -102,12 +102,15 @@ fn past_row(model: &Model, past: &Past, columns: usize, at: Option<bool>) -> Lin
         Some(time) => clock(time),
         None if past.is_missed => model.text(Text::Missed).to_owned(),
         None if past.reason.is_empty() => model.text(Text::NotAnswered).to_owned(),
-        None => cut(&past.reason, columns / 2),
+        None => past.reason.clone(),
     };
     let time = fit_right(&when(model, past.at), 5);
     let name = model.name_of(&past.peer).or(past.name.as_deref());
     let who = name.unwrap_or_else(|| bare(&past.peer));
-    let text = sides(&format!("{time}  {who}"), &outcome, columns);
+    let left = format!("{time}  {who}");
+    // The reason has what the name leaves, and half of the row at least.
+    let room = columns.saturating_sub(width(&left) + 2).max(columns / 2);
+    let text = sides(&left, &cut(&outcome, room), columns);
     let style = if past.is_missed && !past.is_seen {
         strong()
     } else {

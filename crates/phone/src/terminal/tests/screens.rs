@@ -49,6 +49,27 @@ fn a_call_is_told_with_all_that_counts() {
 }
 
 #[test]
+fn what_fits_is_not_cut_off() {
+    let mut model = busy();
+    // Why a call came to nothing may take what a short name leaves.
+    let past = Past {
+        name: Some("Desk".to_owned()),
+        peer: "sip:4799@sori.test".to_owned(),
+        reason: "nobody has this address (404)".to_owned(),
+        talked: None,
+        ..past(9)
+    };
+    update(&mut model, Input::History(vec![past]));
+    shows(&model, "Desk");
+    shows(&model, "nobody has this address (404)");
+    // The transport is left out where the line is full.
+    model.calls[0].codec = Some("opus 48 kHz".to_owned());
+    shows(&model, "opus 48 kHz · not encrypted · bob@sori.test  ┃");
+    model.calls[0].name = None;
+    shows(&model, "opus 48 kHz · not encrypted · UDP");
+}
+
+#[test]
 fn flags_stand_beside_the_state() {
     let mut model = busy();
     model.calls[0].is_muted = true;
