@@ -18,7 +18,6 @@
 //! # }
 //! ```
 
-mod accounts;
 mod calls;
 mod contacts;
 mod csv;
@@ -26,26 +25,21 @@ mod error;
 mod file;
 mod messages;
 mod search;
-mod secrets;
 mod settings;
 mod vcard;
-mod voicemail;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub use accounts::SavedAccount;
 pub use calls::{CallId, CallQuery, CallRecord, Direction, Outcome, Quality};
 pub use contacts::{Contact, ContactId, address_key};
 pub use csv::{CsvError, from_csv, to_csv};
 pub use error::BookError;
 pub use messages::{MessageId, MessageRecord, MessageState};
-pub use secrets::Secrets;
 pub use settings::{Forward, Preferences};
 pub use vcard::{VcardVersion, from_vcards, to_vcard};
-pub use voicemail::Voicemail;
 
 /// Calls and messages are cleaned once in so many of them.
 const CLEAN_EVERY: i64 = 256;

@@ -28,7 +28,6 @@ pub use watch::{Update, Watch};
 
 use self::cache::Kept;
 use self::http::Answer;
-pub(crate) use self::schema::hexadecimal;
 
 /// Settings, and where they are from.
 #[derive(Clone, Debug)]

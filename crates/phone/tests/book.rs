@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use phone::Name;
 use phone::book::{
     Book, BookError, CallQuery, CallRecord, Contact, Direction, Forward, Limits, MessageRecord,
-    MessageState, Outcome, Preferences, Quality, SavedAccount, Secrets, Voicemail,
+    MessageState, Outcome, Preferences, Quality,
 };
 
 struct Directory(PathBuf);
@@ -208,8 +207,6 @@ fn messages_are_conversations() {
     assert_eq!(book.unseen_messages(Some("bob@h")).unwrap(), 1);
     book.mark_conversation_seen("sip:bob@h").unwrap();
     assert_eq!(book.unseen_messages(None).unwrap(), 1);
-    book.remove_conversation("bob@h").unwrap();
-    assert!(book.conversation("bob@h", None, 10).unwrap().is_empty());
     let huge = MessageRecord::received("a@h", "b@h", &"x".repeat(65 * 1024));
     assert!(
         book.add_message(&huge)
@@ -305,7 +302,7 @@ fn importing_twice_makes_nobody_twice() {
 }
 
 #[test]
-fn choices_accounts_and_mailboxes() {
+fn choices_come_back() {
     let directory = Directory::new("choices");
     let mut book = directory.open();
     assert_eq!(book.preferences().unwrap(), Preferences::default());
@@ -325,64 +322,16 @@ fn choices_accounts_and_mailboxes() {
     assert_eq!(directory.open().preferences().unwrap(), chosen);
     book.set_preferences(&Preferences::default()).unwrap();
     assert_eq!(book.preferences().unwrap(), Preferences::default());
-
-    let account = |name: &str| SavedAccount {
-        name: name.parse().unwrap(),
-        display_name: Some("A".to_owned()),
-        auth_user: None,
-        proxy: Some("tcp:[::1]:5060".parse().unwrap()),
-        register: true,
-        expires: Some(300),
-    };
-    let accounts = [account("b@h"), account("a@h")];
-    book.set_accounts(&accounts).unwrap();
-    assert_eq!(book.accounts().unwrap(), accounts);
-
-    let mailbox = Voicemail {
-        mailbox: Some("sip:*97@h".to_owned()),
-        unheard: 2,
-        heard: 5,
-        urgent: 1,
-        at: SystemTime::UNIX_EPOCH + Duration::from_secs(1000),
-    };
-    book.set_voicemail("a@h", &mailbox).unwrap();
-    book.set_voicemail(
-        "a@h",
-        &Voicemail {
-            unheard: 3,
-            ..mailbox.clone()
-        },
-    )
-    .unwrap();
-    assert_eq!(book.voicemail("a@h").unwrap().unwrap().unheard, 3);
-    assert_eq!(book.voicemail("b@h").unwrap(), None);
 }
 
 #[test]
-fn no_password_is_kept_and_nobody_else_may_read() {
-    let directory = Directory::new("secrets");
+fn nobody_else_may_read() {
+    let directory = Directory::new("private");
     let book = directory.open();
     book.add_call(&missed("sip:b@h")).unwrap();
-    let secrets = Secrets::new(&directory.0);
-    let (alice, bob): (Name, Name) = ("alice@h".parse().unwrap(), "bob@h".parse().unwrap());
-    assert_eq!(secrets.of(&alice).unwrap(), None);
-    secrets
-        .remember(&alice, "alice", "h", "opensesame")
-        .unwrap();
-    secrets.remember(&bob, "bob", "h", "opensesame").unwrap();
-    let known = secrets.of(&alice).unwrap().unwrap();
-    assert_ne!(secrets.of(&bob).unwrap().as_ref(), Some(&known));
-    secrets.forget(&bob).unwrap();
-    assert_eq!(secrets.of(&bob).unwrap(), None);
     let mut files = 0;
     for entry in std::fs::read_dir(&directory.0).unwrap() {
         let path = entry.unwrap().path();
-        let octets = std::fs::read(&path).unwrap();
-        assert!(
-            !octets.windows(10).any(|w| w == b"opensesame"),
-            "{}",
-            path.display()
-        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -391,7 +340,7 @@ fn no_password_is_kept_and_nobody_else_may_read() {
         }
         files += 1;
     }
-    assert!(files >= 2);
+    assert!(files >= 1);
 }
 
 #[test]

@@ -160,6 +160,29 @@ fn the_command_line_goes_before_the_document() {
 }
 
 #[test]
+fn keys_travel_as_the_document_or_the_command_line_says() {
+    let world = World::new("keys");
+    let mut bob = Running::start(world.phone("bob", "udp", &["answer"]));
+    bob.wait_event("registered");
+    let text = document(&world, "<dtmf>info</dtmf><auto-close>0</auto-close>");
+    let pages = Pages::start("200 OK", &text);
+    let dir = world.path("visitor");
+    for (args, by) in [(&[][..], "info"), (&["--dtmf-by", "rfc4733"], "rfc4733")] {
+        let mut call = call(&dir, &pages.url(), &["bob", "--dtmf", "4#"]);
+        call.args(["--duration", "2"]).args(args);
+        let mut click = Running::start(call);
+        let warnings = &click.wait_event("provisioned")["warnings"];
+        assert_eq!(*warnings, Value::Array(Vec::new()));
+        for digit in ["4", "#"] {
+            let heard = bob.wait_event("dtmf");
+            assert_eq!((&heard["digit"], &heard["by"]), (&digit.into(), &by.into()));
+        }
+        let (code, _, errors) = click.end();
+        assert_eq!(code, 0, "{errors}");
+    }
+}
+
+#[test]
 fn a_server_that_is_down_leaves_the_settings_of_yesterday() {
     let world = World::new("yesterday");
     let text = document(&world, "<gateway>echo</gateway><auto-close>0</auto-close>");

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use support::{PASSWORD, run, sori};
@@ -365,4 +366,40 @@ fn the_page_of_the_phone_names_every_option() {
             );
         }
     }
+}
+
+/// docs/phone.md has every event that the program can print.
+#[test]
+fn the_page_of_the_phone_names_every_event_of_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../../docs/phone.md")).unwrap();
+    let (_, page) = page.split_once("\n## Events\n").unwrap();
+    let text = sources(&root.join("src"));
+    let names = ["named(\"", "of(\""]
+        .iter()
+        .flat_map(|made| text.split(made).skip(1));
+    let names: BTreeSet<&str> = names.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(names.len() > 45 && names.contains("handler"), "{names:?}");
+    // Threads have names too, with a hyphen.
+    let is_event = |name: &str| name != "unknown" && !name.contains('-');
+    for name in names.iter().filter(|name| is_event(name)) {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/phone.md does not have the event {name}"
+        );
+    }
+}
+
+/// The text of every file of a folder.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text += &sources(&path);
+        } else {
+            text += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+    text
 }

@@ -77,3 +77,59 @@ fn every_crate_keeps_to_its_arrows() {
     }
     assert_eq!(seen, ours, "the table names crates that are not there");
 }
+
+/// The page says why each library is there; one that is not used any more is not named.
+#[test]
+fn every_library_has_its_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the page is there");
+    let (_, page) = page.split_once("## Libraries").expect("it has the table");
+    let rows = page.lines().skip_while(|line| !line.starts_with("|---"));
+    let rows = rows.skip(1).take_while(|line| line.starts_with('|'));
+    let names = rows.filter_map(|row| row.split('|').nth(1));
+    // `rusqlite (bundled)`: what stands in parentheses is a feature.
+    let names = names.flat_map(|cell| cell.split(','));
+    let named: BTreeSet<String> = names
+        .filter_map(|name| name.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
+    let mut used = BTreeSet::new();
+    for (name, _) in ARROWS {
+        let manifest = root.join("crates").join(name).join("Cargo.toml");
+        used.extend(dependencies(&manifest, "dependencies"));
+        let text = std::fs::read_to_string(&manifest).expect("every crate has a manifest");
+        let manifest: toml::Table = text.parse().expect("cargo reads it, so do we");
+        let targets = manifest.get("target").and_then(|t| t.as_table());
+        for target in targets.into_iter().flat_map(|t| t.values()) {
+            let more = target.get("dependencies").and_then(|d| d.as_table());
+            used.extend(more.into_iter().flat_map(|d| d.keys().cloned()));
+        }
+    }
+    for (name, _) in ARROWS {
+        used.remove(*name);
+    }
+    let unnamed: Vec<&String> = used.difference(&named).collect();
+    assert!(unnamed.is_empty(), "no reason is given for {unnamed:?}");
+    let unused: Vec<&String> = named.difference(&used).collect();
+    // The terminal comes with ratatui, by a feature.
+    assert_eq!(unused, ["crossterm"], "nobody uses these");
+}
+
+/// The table of the page is the table above.
+#[test]
+fn the_page_has_the_same_arrows() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the page is there");
+    for (name, may) in ARROWS {
+        let start = format!("| `{name}` |");
+        let row = page.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("the page has no {name}"));
+        let told = row.split('|').nth(3).unwrap_or_default().trim();
+        let told: BTreeSet<&str> = match told {
+            "–" => BTreeSet::new(),
+            "all" => may.iter().copied().collect(),
+            some => some.split(", ").collect(),
+        };
+        assert_eq!(told, may.iter().copied().collect(), "{name}");
+    }
+}

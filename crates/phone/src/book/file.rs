@@ -16,7 +16,8 @@ const APPLICATION_ID: i64 = 0x7068_6f6e;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Every step that ever led to the present layout. Steps are added at the end and never changed.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE call (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         account TEXT NOT NULL,
@@ -94,7 +95,10 @@ const STEPS: &[&str] = &["
         urgent INTEGER NOT NULL,
         at INTEGER NOT NULL
     ) WITHOUT ROWID, STRICT;
-"];
+",
+    // Nothing was ever kept in them.
+    "DROP TABLE account; DROP TABLE voicemail;",
+];
 
 /// Opens the file in `dir`, made where it is missing.
 pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), BookError> {
@@ -114,7 +118,7 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), BookError> {
 }
 
 /// Opens a file for its owner alone; makes it where it is missing.
-pub(super) fn private(path: &Path) -> std::io::Result<File> {
+fn private(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

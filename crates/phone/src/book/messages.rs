@@ -195,17 +195,6 @@ impl Book {
             connection.execute(sql, [address_key(peer)]).map(drop)
         })
     }
-
-    /// Removes all messages with somebody.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn remove_conversation(&self, peer: &str) -> Result<(), BookError> {
-        self.run(|connection| {
-            let sql = "DELETE FROM message WHERE peer_key = ?1";
-            connection.execute(sql, [address_key(peer)]).map(drop)
-        })
-    }
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<(MessageId, MessageRecord)> {

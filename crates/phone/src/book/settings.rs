@@ -30,8 +30,6 @@ pub struct Preferences {
     pub forward: Forward,
     /// The language of the phone; the system's when `None`.
     pub language: Option<String>,
-    /// The document of settings: its URL may hold a token.
-    pub provision: Option<String>,
 }
 
 /// Where calls go instead of ringing here.
@@ -58,7 +56,6 @@ impl Default for Preferences {
             no_call_waiting: false,
             forward: Forward::default(),
             language: None,
-            provision: None,
         }
     }
 }
@@ -98,7 +95,6 @@ impl Book {
                     .map(|to| (to, Duration::from_secs(no_answer_after.unwrap_or(20)))),
             },
             language: text("language"),
-            provision: text("provision"),
         })
     }
 
@@ -127,7 +123,6 @@ impl Book {
                 no_answer.map(|(_, after)| after.as_secs().to_string()),
             ),
             ("language", p.language.clone()),
-            ("provision", p.provision.clone()),
         ];
         for value in all.iter().filter_map(|(_, value)| value.as_ref()) {
             check_length("a setting", value, MAX_VALUE)?;

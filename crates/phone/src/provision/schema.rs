@@ -321,7 +321,7 @@ fn language(text: &str) -> Result<String, String> {
 }
 
 /// The octets that hexadecimal digits stand for.
-pub(crate) fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+pub(super) fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = text
         .chars()
         .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
