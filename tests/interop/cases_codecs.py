@@ -3,8 +3,9 @@ import time
 
 from cases import case, server
 from cases_calls import TALK, phone
+from rtp import missing
 from wav import compare
-from world import check
+from world import HOSTS, check
 
 # How alike a 200 ms block has to be to what was played: codecs of few bits keep what is heard, not the wave, and baresip
 # changes the rate of its file without a filter.
@@ -33,7 +34,10 @@ def make_codec(codec, caller_kind, callee_kind):
             if each.kind == "sori":
                 found = event["codec"], event["sample_rate"]
                 check(found == AGREED[codec], f"{each.name} speaks {found}, not {AGREED[codec]}")
-                check(end["packets_lost"] == 0, f"{each.name}: {end['packets_lost']} packets lost on a network that loses none")
+                # A peer short of time leaves numbers out itself: what counts is what reached our host.
+                other = callee if each is caller else caller
+                absent = 0 if other.kind == "sori" else missing(world.stop_capture(), HOSTS[other.host], HOSTS[each.host])
+                check(end["packets_lost"] <= absent, f"{each.name}: {end['packets_lost']} packets lost, {absent} of them never sent")
         for speaker, listener in ((caller, callee), (callee, caller)):
             # A sound server changes the wave a little.
             alike = min(ALIKE[codec], 0.6) if "twinkle" in (caller_kind, callee_kind) else ALIKE[codec]

@@ -208,12 +208,23 @@ def checked(world):
     process.wait_event("ready", 0)
     levels = [event["microphone_db"] for event in process.events() if event["event"] == "level"]
     check(len(levels) > 8 and max(levels) > -40, f"the levels are {levels}")
-    frequency, share = wav.pitch(tone(pulse.heard(ear)))
+    frequency, share = clearest_pitch(pulse.heard(ear))
     check(abs(frequency - 440) < 5 and share > 0.9, f"the speaker played {frequency:.0f} Hz with {share:.0%} of the power")
     screen = Terminal(world, "alice", "meter", [world.binary, "phone", "--check"], env=pulse.env)
     screen.wait(r"#{5,}.* -\d+ dB")
     screen.keys("C-c")
     screen.wait_over()
+
+
+def clearest_pitch(samples):
+    """Frequency and share of the power of the quarter second that is most of all one tone.
+
+    A sound server that gets no time from a busy machine leaves gaps in what it plays; a tone that was never played is in
+    none of the pieces.
+    """
+    length = wav.RATE // 4
+    pieces = [samples[at:at + length] for at in range(0, max(1, len(samples) - length), length // 2)]
+    return max((wav.pitch(piece) for piece in pieces if loudness(piece) > 300), key=lambda found: found[1], default=(0, 0))
 
 
 def tone(samples):

@@ -245,13 +245,15 @@ def make_pictures(name, people, *args, **screen):
         alice.wait("MOS|점수|평점|손실 0.0 %")
         alice.wait("█")
         alice.picture()
-        with open(os.path.join(world.dir, "alice.ansi")) as file:
-            done = subprocess.run([os.path.join(ROOT, "scripts", "screen-svg")], stdin=file, capture_output=True, text=True)
+        with open(os.path.join(world.dir, "alice.ansi"), encoding="utf-8") as file:
+            done = subprocess.run([os.path.join(ROOT, "scripts", "screen-svg")], stdin=file, capture_output=True, encoding="utf-8")
         check(done.returncode == 0, f"no picture of the screen: {done.stderr}")
         for who, _ in people[:2]:
             check(who[0] in done.stdout, f"the picture lacks {who}")
         xml.dom.minidom.parseString(done.stdout)
         alice.keys("x")
+        bob.wait_ended()
+        alice.wait("No calls. Type a number|통화가 없습니다")
         alice.keys("q")
         alice.wait_over()
         bob.stop()

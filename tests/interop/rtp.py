@@ -42,6 +42,18 @@ def sound(capture, source, destination):
     return heard
 
 
+def missing(capture, source, destination):
+    """How many sequence numbers `source` left out in the RTP it sent to `destination`: what is not there was not sent."""
+    streams = {}
+    for payload in _datagrams(capture, source, destination):
+        if len(payload) < 13 or payload[0] >> 6 != 2 or 64 <= payload[1] & 0x7F < 96:
+            continue
+        number, = struct.unpack(">H", payload[2:4])
+        numbers = streams.setdefault(payload[8:12], [number])
+        numbers.append(numbers[-1] + (number - numbers[-1] + 0x8000 & 0xFFFF) - 0x8000)
+    return sum(max(numbers) - min(numbers) + 1 - len(set(numbers)) for numbers in streams.values())
+
+
 def _datagrams(path, source, destination):
     """The payloads of the UDP datagrams of an Ethernet capture in libpcap's format."""
     with open(path, "rb") as file:

@@ -51,6 +51,7 @@ def main():
 def enter_environment():
     """Goes on in the Python that has numpy and pjsua2, as root."""
     sys.dont_write_bytecode = True  # no __pycache__ in the sources
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # the logs of phones speak Korean, the locale of a machine may not
     # The machine that the tests run on may have a microphone or not: phones that are not told use none.
     os.environ["SORI_MICROPHONE"] = "none"
     if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(PYTHON))):
@@ -142,6 +143,7 @@ class Run:
             importlib.import_module("report").write(self.options.report, self.passed, self.failed)
         if self.failed:
             print("failed: " + " ".join(self.failed))
+            print("\n".join(f"  {name}: {why}" for name, why in self.failed.items()))
         print(f"interop took {time.monotonic() - start:.0f} s with {self.options.jobs} at a time")
         print(f"{len(self.passed)} passed, {len(self.failed)} failed", flush=True)
         return 1 if self.failed or self.stopping or not self.passed else 0

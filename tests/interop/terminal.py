@@ -64,7 +64,7 @@ class Terminal:
     def picture(self):
         """Keeps the screen with its colours in the test's folder."""
         text = self._run(self._tmux("capture-pane", "-e", "-N", "-p", "-t", self.name))
-        with open(os.path.join(self.world.dir, f"{self.name}.ansi"), "w") as file:
+        with open(os.path.join(self.world.dir, f"{self.name}.ansi"), "w", encoding="utf-8") as file:
             file.write(text)
 
     def is_over(self):
