@@ -1,4 +1,5 @@
-//! What sori keeps on disk: accounts, settings, and the bindings of registered phones (RFC 3261 §10.3).
+//! What sori keeps on disk: accounts, settings, the bindings of registered phones (RFC 3261 §10.3), what an
+//! administrator set up, the calls that were, and who changed what.
 //!
 //! Everything lives in one embedded SQLite file, `sori.db`, in the data directory. This crate holds the disk key of the
 //! house and knows nothing of SIP: the records are plain values.
@@ -33,9 +34,12 @@
 //! ```
 
 mod account;
+mod audit;
 mod binding;
+mod call_record;
 mod checkpoint;
 mod database;
+mod document;
 mod error;
 mod migration;
 mod queue;
@@ -46,7 +50,10 @@ mod watch;
 mod writer;
 
 pub use account::{Account, Algorithm, Credential};
+pub use audit::AuditEntry;
 pub use binding::{Binding, BindingChange};
+pub use call_record::{CallQuery, CallRecord, Outcome};
+pub use document::{Document, DocumentChange};
 pub use error::{Culprit, StoreError};
 pub use serve_lock::ServeLock;
 pub use store::{Statistics, Store};

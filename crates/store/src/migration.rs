@@ -64,6 +64,42 @@ pub(crate) const STEPS: &[&str] = &[
          params TEXT NOT NULL,
          PRIMARY KEY (aor, contact_key)
      ) WITHOUT ROWID, STRICT;",
+    // What an administrator sets up is few, read whole at the start, and grows new members: documents. What grows
+    // with use has columns: calls, and what administrators did.
+    "CREATE TABLE document (
+         kind TEXT NOT NULL,
+         key TEXT NOT NULL,
+         position INTEGER NOT NULL,
+         body TEXT NOT NULL,
+         changed INTEGER NOT NULL,
+         PRIMARY KEY (kind, key)
+     ) WITHOUT ROWID, STRICT;
+     CREATE TABLE call_record (
+         id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+         call_id TEXT NOT NULL,
+         caller TEXT NOT NULL,
+         callee TEXT NOT NULL,
+         started INTEGER NOT NULL,
+         answered INTEGER,
+         ended INTEGER NOT NULL,
+         status INTEGER NOT NULL,
+         reason TEXT NOT NULL,
+         ended_by TEXT NOT NULL,
+         trunk TEXT,
+         codecs TEXT NOT NULL,
+         media TEXT NOT NULL,
+         caller_address TEXT NOT NULL,
+         callee_address TEXT NOT NULL
+     ) STRICT;
+     CREATE INDEX call_record_started ON call_record (started);
+     CREATE TABLE audit (
+         id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+         time INTEGER NOT NULL,
+         who TEXT NOT NULL,
+         source TEXT NOT NULL,
+         action TEXT NOT NULL,
+         what TEXT NOT NULL
+     ) STRICT;",
 ];
 
 /// Refuses a file that is not ours or is newer than this program; changes nothing.

@@ -5,7 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::account::Account;
+use crate::audit::AuditEntry;
 use crate::binding::BindingChange;
+use crate::call_record::CallRecord;
+use crate::document::DocumentChange;
 use crate::error::StoreError;
 
 /// What the writer is asked to do.
@@ -27,6 +30,12 @@ pub(crate) enum Work {
         value: String,
     },
     Acknowledge(i64),
+    Documents(Vec<DocumentChange>),
+    CallRecord(Box<CallRecord>),
+    PurgeCallRecords {
+        before: u64,
+    },
+    Audit(AuditEntry),
 }
 
 /// Called once with the number of records changed, when the change is durable or has failed.

@@ -141,7 +141,7 @@ impl Store {
         }
     }
 
-    fn submit(
+    pub(crate) fn submit(
         &self,
         work: Work,
         done: impl FnOnce(Result<u64, StoreError>) + Send + 'static,
@@ -151,7 +151,7 @@ impl Store {
             .submit(Operation::new(work, Box::new(done)))
     }
 
-    fn wait(&self, work: Work) -> Result<u64, StoreError> {
+    pub(crate) fn wait(&self, work: Work) -> Result<u64, StoreError> {
         if thread::current().id() == self.inner.writer_id {
             return Err(StoreError::invalid(
                 "a completion callback cannot wait for another change",
@@ -160,7 +160,7 @@ impl Store {
         watch::wait(&self.inner.queue, work)
     }
 
-    fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {

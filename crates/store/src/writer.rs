@@ -9,9 +9,11 @@ use rusqlite::{Connection, Statement};
 use crate::account::AccountStatements;
 use crate::binding::BindingStatements;
 use crate::checkpoint::Checkpointer;
+use crate::database::stored_millis;
+use crate::document::DocumentStatements;
 use crate::error::StoreError;
 use crate::queue::{Operation, Queue, Work};
-use crate::setting;
+use crate::{audit, call_record, setting};
 
 /// Operations in one transaction at most: keeps the wait of the first one short.
 const BATCH: usize = 4096;
@@ -163,6 +165,10 @@ struct Statements<'c> {
     accounts: AccountStatements<'c>,
     bindings: BindingStatements<'c>,
     setting: Statement<'c>,
+    documents: DocumentStatements<'c>,
+    call_record: Statement<'c>,
+    purge_call_records: Statement<'c>,
+    audit: Statement<'c>,
 }
 
 impl<'c> Statements<'c> {
@@ -173,6 +179,10 @@ impl<'c> Statements<'c> {
             accounts: AccountStatements::prepare(connection)?,
             bindings: BindingStatements::prepare(connection)?,
             setting: connection.prepare(setting::WRITE)?,
+            documents: DocumentStatements::prepare(connection)?,
+            call_record: connection.prepare(call_record::WRITE)?,
+            purge_call_records: connection.prepare(call_record::PURGE)?,
+            audit: connection.prepare(audit::WRITE)?,
         })
     }
 
@@ -202,6 +212,12 @@ impl<'c> Statements<'c> {
             Work::RemoveAccount { domain, user } => self.accounts.remove(domain, user)?,
             Work::Setting { name, value } => self.setting.execute([name, value])? as u64,
             Work::Acknowledge(number) => self.accounts.acknowledge(*number)?,
+            Work::Documents(changes) => self.documents.apply(changes)?,
+            Work::CallRecord(record) => call_record::write(&mut self.call_record, record)?,
+            Work::PurgeCallRecords { before } => {
+                self.purge_call_records.execute([stored_millis(*before)])? as u64
+            }
+            Work::Audit(entry) => audit::write(&mut self.audit, entry)?,
         };
         Ok(Outcome::Finished(count))
     }

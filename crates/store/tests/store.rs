@@ -450,6 +450,10 @@ fn damaged_foreign_and_newer_files_are_refused_and_left_alone() {
         .unwrap()
         .set_setting("kept", "yes")
         .unwrap();
+    let version: i64 = rusqlite::Connection::open(&file)
+        .unwrap()
+        .query_one("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
     change("PRAGMA user_version = 999;");
     let error = refusal(&dir);
     assert!(
@@ -457,7 +461,7 @@ fn damaged_foreign_and_newer_files_are_refused_and_left_alone() {
         "{error:?}"
     );
     assert!(error.to_string().contains("newer"), "{error}");
-    change("PRAGMA user_version = 1;");
+    change(&format!("PRAGMA user_version = {version};"));
     assert_eq!(
         Store::open(&dir)
             .unwrap()
@@ -585,4 +589,109 @@ fn more_changes_than_a_page_are_all_heard_in_order() {
         .unwrap();
     let pages = [(); 3].map(|()| changes.recv_timeout(PATIENCE).unwrap().len());
     assert_eq!(pages, [1000, 1000, 500]);
+}
+
+#[test]
+fn documents_keep_their_order_and_change_all_or_none() {
+    use store::{Document, DocumentChange};
+    let dir = Directory::new();
+    let store = Store::open(&dir).unwrap();
+    let put = |key: &str, position: u32| DocumentChange::Put {
+        kind: "rule",
+        document: Document {
+            key: key.into(),
+            position,
+            body: format!("{{\"id\":\"{key}\"}}"),
+            changed: 7,
+        },
+    };
+    let keys = |store: &Store| -> Vec<String> {
+        let all = store.documents("rule").unwrap();
+        all.into_iter().map(|d| d.key).collect()
+    };
+    store
+        .change_documents(vec![put("b", 1), put("a", 2), put("c", 0)])
+        .unwrap();
+    assert_eq!(keys(&store), ["c", "b", "a"]);
+    let removal = DocumentChange::Remove {
+        kind: "rule",
+        key: "b".into(),
+    };
+    store.change_documents(vec![removal, put("a", 0)]).unwrap();
+    assert_eq!(keys(&store), ["a", "c"]);
+    assert!(store.documents("trunk").unwrap().is_empty());
+    store.close();
+    let store = Store::open(&dir).unwrap();
+    let changes = vec![DocumentChange::Clear { kind: "rule" }, put("z", 0)];
+    store.change_documents(changes).unwrap();
+    assert_eq!(keys(&store), ["z"]);
+}
+
+#[test]
+fn call_records_are_found_by_what_is_asked() {
+    use store::{CallQuery, CallRecord, Outcome};
+    let dir = Directory::new();
+    let store = Store::open(&dir).unwrap();
+    let add = |call_id: &str, started: u64, answered: Option<u64>, status: u16| {
+        let (done, told) = mpsc::channel();
+        let record = CallRecord {
+            call_id: call_id.into(),
+            caller: "alice@example.org".into(),
+            callee: format!("{call_id}@example.org"),
+            started,
+            answered,
+            ended: started + 9_000,
+            status,
+            ..CallRecord::default()
+        };
+        let tell = move |result| done.send(result).unwrap();
+        store.add_call_record(record, tell).unwrap();
+        told.recv().unwrap().unwrap();
+    };
+    add("bob", 1_000, Some(3_000), 200);
+    add("carol", 2_000, None, 486);
+    add("dave", 3_000, None, 404);
+    let found = |query: CallQuery| -> (u64, Vec<String>) {
+        let (total, records) = store.call_records(&query).unwrap();
+        (total, records.into_iter().map(|r| r.call_id).collect())
+    };
+    let all = CallQuery::default();
+    assert_eq!(
+        found(all.clone()),
+        (3, vec!["dave".into(), "carol".into(), "bob".into()])
+    );
+    let second = CallQuery {
+        offset: 1,
+        limit: 1,
+        ..all.clone()
+    };
+    assert_eq!(found(second), (3, vec!["carol".into()]));
+    for (outcome, name) in [
+        (Outcome::Answered, "bob"),
+        (Outcome::Missed, "carol"),
+        (Outcome::Failed, "dave"),
+    ] {
+        let query = CallQuery {
+            outcome: Some(outcome),
+            ..all.clone()
+        };
+        assert_eq!(found(query), (1, vec![name.into()]));
+    }
+    let query = CallQuery {
+        from: Some(2_000),
+        to: Some(3_000),
+        ..all.clone()
+    };
+    assert_eq!(found(query), (1, vec!["carol".into()]));
+    let query = CallQuery {
+        search: "DAVE@".into(),
+        ..all.clone()
+    };
+    assert_eq!(found(query), (1, vec!["dave".into()]));
+    let query = CallQuery {
+        party: "alice@example.org".into(),
+        limit: 2,
+        ..all
+    };
+    assert_eq!(found(query).0, 3);
 }
