@@ -191,6 +191,8 @@ impl<O: Owner> Seat<O> {
         loop {
             match self.endpoint.poll_output() {
                 Output::Transmit(transmit) => out.transmit(transmit),
+                // No listener here has TLS yet, so no request asks for it.
+                Output::Peer { .. } => {}
                 Output::Event(event) => self.owner.on_event(now, &mut self.endpoint, event),
                 Output::Query { id, query } => out.query(id, query),
                 Output::Timeout(deadline) => return deadline,

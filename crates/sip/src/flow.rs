@@ -93,6 +93,25 @@ pub struct ConnectionId(pub u64);
 impl ConnectionId {
     /// No particular connection: any open one to the remote address, or a new one.
     pub const ANY: ConnectionId = ConnectionId(0);
+
+    /// What tells a name of [`ConnectionId::named`] from that of a connection.
+    const NAMED: u64 = 1 << 63;
+
+    /// No particular connection, but one whose peer has shown that it is who is meant; `hash` stands for its name, which
+    /// [`crate::endpoint::Output::Peer`] told (RFC 5922).
+    pub const fn named(hash: u64) -> ConnectionId {
+        ConnectionId(hash | ConnectionId::NAMED)
+    }
+
+    /// Whether it is one of [`ConnectionId::named`].
+    pub const fn is_named(self) -> bool {
+        self.0 & ConnectionId::NAMED != 0
+    }
+
+    /// Whether it is one connection and no other.
+    pub const fn is_one(self) -> bool {
+        self.0 != 0 && !self.is_named()
+    }
 }
 
 /// A way between us and one peer (RFC 5626 §1): transport, our address, theirs, and for streams the connection.

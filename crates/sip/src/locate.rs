@@ -1,7 +1,9 @@
 //! Where a request goes next: the URI's server, its address, and our address towards it (RFC 3261 §18.1, RFC 3263).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use crate::endpoint::Output;
 use crate::flow::{ConnectionId, Flow, Transport};
 use crate::resolve::{Answer, Destination, Families, Means, Query, Resolution, ResolveError, Step};
 use crate::transaction::{Transactions, User};
@@ -14,6 +16,8 @@ pub const MAX_DATAGRAM: usize = 1300;
 #[derive(Debug)]
 pub struct NextHop {
     ready: [Option<(Transport, SocketAddr)>; 2],
+    /// Whom the URI names, for those who have to show it.
+    name: Option<Arc<str>>,
     resolution: Option<Box<Resolution>>,
     preferred: Option<Flow>,
     fixed: Option<Flow>,
@@ -46,6 +50,7 @@ impl NextHop {
         };
         let mut next = NextHop {
             ready: [None; 2],
+            name: None,
             resolution: None,
             preferred,
             fixed: None,
@@ -63,6 +68,14 @@ impl NextHop {
                     next.ready[0] = Some((Transport::Tcp, address));
                 }
                 next.ready[1] = Some((transport, address));
+                // Where the peer says that it is, and it is there: it has shown who it is already.
+                next.fixed = preferred.filter(|flow| {
+                    transport == Transport::Tls
+                        && flow.transport == transport
+                        && flow.remote == address
+                        && flow.connection != ConnectionId::ANY
+                });
+                next.name = (transport == Transport::Tls).then(|| ip.to_string().into());
                 return Ok(next);
             }
         }
@@ -93,17 +106,22 @@ impl NextHop {
     /// One flow that is known already: that of a registration (RFC 5626), or of a connection.
     pub fn along(flow: Flow) -> NextHop {
         NextHop {
-            ready: [None; 2],
-            resolution: None,
-            preferred: None,
             fixed: Some(flow),
+            ..NextHop::none()
         }
+    }
+
+    /// This flow first.
+    pub(crate) fn first_along(mut self, flow: Flow) -> NextHop {
+        self.fixed = Some(flow);
+        self
     }
 
     /// Nothing to try.
     pub(crate) fn none() -> NextHop {
         NextHop {
             ready: [None; 2],
+            name: None,
             resolution: None,
             preferred: None,
             fixed: None,
@@ -129,7 +147,10 @@ impl NextHop {
                             transport,
                             local,
                             remote,
-                            connection: ConnectionId::ANY,
+                            connection: match &self.name {
+                                Some(name) if transport == Transport::Tls => tx.peer(name),
+                                _ => ConnectionId::ANY,
+                            },
                         });
                     }
                     None => continue,
@@ -143,6 +164,8 @@ impl NextHop {
                 Step::Wait => return Hop::Wait,
                 Step::Target(target) => {
                     self.ready[0] = Some((target.transport, target.address));
+                    self.name =
+                        (target.transport == Transport::Tls).then(|| unbracketed(&target.name));
                 }
                 Step::End => {
                     self.resolution = None;
@@ -160,7 +183,21 @@ impl NextHop {
     }
 }
 
+/// A name as certificates have it.
+fn unbracketed(host: &str) -> Arc<str> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.to_ascii_lowercase().into()
+}
+
 impl Transactions {
+    /// What stands for a peer that has shown that it has this name.
+    fn peer(&mut self, name: &Arc<str>) -> ConnectionId {
+        let connection = ConnectionId::named(self.keyed_hash(&[name.as_bytes()]));
+        let name = name.clone();
+        self.out.push_back(Output::Peer { connection, name });
+        connection
+    }
+
     /// The transports of our listeners, datagrams first.
     fn supported(&self) -> Vec<Transport> {
         let mut all: Vec<Transport> = self.listeners.iter().map(|l| l.transport).collect();

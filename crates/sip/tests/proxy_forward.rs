@@ -54,7 +54,7 @@ fn outcome(bytes: &[u8]) -> Outcome {
     loop {
         match endpoint.poll_output() {
             Output::Event(Event::Request(id)) => endpoint.forward(id, decision()),
-            Output::Event(_) => {}
+            Output::Event(_) | Output::Peer { .. } => {}
             Output::Query { id, query } => {
                 let records = match query.kind {
                     QueryKind::A => Ok(Records::A(vec!["203.0.113.9".parse().unwrap()])),

@@ -37,6 +37,7 @@ fn user_agent(bytes: &[u8], transport: Transport) -> String {
                 let fine = code.starts_with(['1', '2']);
                 outcome = if fine { "process".to_owned() } else { code };
             }
+            Output::Peer { .. } => {}
             Output::Transmit(_) | Output::Query { .. } => outcome = "forward".to_owned(),
             Output::Timeout(_) => return outcome,
         }
@@ -108,7 +109,7 @@ fn proxy(bytes: &[u8], transport: Transport) -> String {
             }
             // Either it left, or the name servers are asked where it goes.
             Output::Transmit(_) | Output::Query { .. } => outcome = "process".to_owned(),
-            Output::Event(_) => {}
+            Output::Event(_) | Output::Peer { .. } => {}
             Output::Timeout(_) => break,
         }
     }

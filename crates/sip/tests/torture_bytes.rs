@@ -93,6 +93,7 @@ fn damaged_uris() {
 #[test]
 fn damaged_streams() {
     run("stream", 4000, bytes::stream);
+    run("websocket", 1000, bytes::websocket);
 }
 
 #[test]

@@ -266,3 +266,28 @@ fn frames(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     }
     all
 }
+
+/// Any octets at the end of a connection that becomes, or is, a WebSocket: whole, and one by one, come to the same.
+pub fn websocket(data: &[u8]) {
+    use sip::wire::websocket::WebSocket;
+    const OPEN: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n\r\n";
+    let told = |parts: &[&[u8]]| {
+        let mut socket = WebSocket::new(std::sync::Arc::new([]));
+        let mut all = Vec::new();
+        for part in parts {
+            socket.push(part);
+            while let Some(event) = socket.next_event() {
+                all.push(format!("{event:?}"));
+            }
+        }
+        all
+    };
+    let octets = |bytes: &'static [u8]| bytes;
+    for begin in [octets(b""), octets(OPEN)] {
+        let whole = told(&[begin, data]);
+        let mut parts: Vec<&[u8]> = vec![begin];
+        parts.extend(data.chunks(1));
+        assert_eq!(told(&parts), whole);
+    }
+}

@@ -225,6 +225,7 @@ impl<'a> Run<'a> {
                     self.undecided.push(id);
                 }
                 Output::Event(Event::Agent(event)) => self.told(&event),
+                Output::Peer { .. } => {}
                 Output::Query { id, query } => self.queries.push((id, query)),
                 Output::Timeout(at) => return at,
             }

@@ -1,8 +1,9 @@
 //! What goes into an [`super::Endpoint`] and what comes out.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use crate::flow::{Flow, Transmit, Transport};
+use crate::flow::{ConnectionId, Flow, Transmit, Transport};
 use crate::resolve::{Answer, Query};
 use crate::time::Time;
 use crate::wire::Packet;
@@ -42,6 +43,14 @@ pub enum Input<'a> {
 pub enum Output {
     /// Send these bytes.
     Transmit(Transmit),
+    /// From now on this connection name, which a following [`Transmit`] may carry, stands for a peer that has shown in TLS
+    /// that it is `name`: a domain, or an address without brackets (RFC 3261 §26.3.1, RFC 5922).
+    Peer {
+        /// One of [`ConnectionId::named`].
+        connection: ConnectionId,
+        /// Who the peer has to be, in lower case.
+        name: Arc<str>,
+    },
     /// Tell the owner.
     Event(Event),
     /// Ask the name servers; the answer comes back as [`Input::Answer`].

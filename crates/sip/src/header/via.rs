@@ -6,6 +6,7 @@ use core::ops::Range;
 use super::ParseError;
 use super::cursor::{Cursor, TOKEN, decimal, is_ws};
 use super::params::{Param, Params};
+use crate::flow::Transport;
 use crate::uri::Host;
 
 /// One hop that the request has passed: `SIP/2.0/UDP host:port;branch=…`.
@@ -94,8 +95,9 @@ impl<'a> Via<'a> {
 
     /// The port, or the default of the transport (RFC 3261 §18.2.2).
     pub fn port_or_default(&self) -> u16 {
-        let tls = self.transport.eq_ignore_ascii_case(b"TLS");
-        self.port.unwrap_or(if tls { 5061 } else { 5060 })
+        let transport = Transport::from_token(self.transport);
+        self.port
+            .unwrap_or(transport.map_or(5060, Transport::default_port))
     }
 
     fn parse_at(value: &'a [u8], at: usize) -> Result<Via<'a>, ParseError> {

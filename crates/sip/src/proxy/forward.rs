@@ -1,6 +1,7 @@
 //! Forwarding a request (RFC 3261 §16.6): the original bytes and a short list of edits, printed once.
 
 use super::cancel::TIMER_C;
+use super::mark::RouteMark;
 use super::outgoing::{Outgoing, print_ack};
 use super::route::Routing;
 use super::{
@@ -168,7 +169,8 @@ impl Proxy {
             _ => {
                 let packet = stored.packet();
                 let routing = Routing::read(own, &packet);
-                next_hop(tx, &routing, &packet, &branch.target, context.upstream)
+                let way = (context.upstream, self.mark);
+                next_hop(tx, &routing, &packet, &branch.target, way)
             }
         };
         if let Some(server) = context.server {
@@ -292,7 +294,7 @@ impl Proxy {
             return false;
         }
         let target = Target::default();
-        let Ok(mut hop) = next_hop(tx, &routing, packet, &target, upstream) else {
+        let Ok(mut hop) = next_hop(tx, &routing, packet, &target, (upstream, self.mark)) else {
             return false;
         };
         // Numeric hosts, which is nearly all of them, need no context.
@@ -392,8 +394,13 @@ fn next_hop(
     routing: &Routing<'_>,
     packet: &Packet<'_>,
     target: &Target,
-    upstream: Flow,
+    (upstream, mark): (Flow, Option<RouteMark>),
 ) -> Result<NextHop, ResolveError> {
+    let along = match mark {
+        Some(mark) if target.routes.is_empty() => mark.flow_of(tx, packet, routing),
+        _ => None,
+    };
+    let along = along.filter(|flow| flow.connection != upstream.connection);
     let large = packet.end() + GROWTH > MAX_DATAGRAM;
     let bytes = match (target.routes.first(), routing.next) {
         (Some(route), _) => match NameAddr::parse(route.as_bytes()) {
@@ -404,5 +411,12 @@ fn next_hop(
         (None, None) => target.uri.as_deref().unwrap_or(routing.request_uri),
     };
     let uri = Uri::parse(bytes).map_err(|_| ResolveError::Host)?;
-    NextHop::new(tx, &uri, Some(upstream), large)
+    let located = NextHop::new(tx, &uri, Some(upstream), large);
+    match along {
+        // The connection that the peer opened, and only when that is gone where it says that it is.
+        Some(flow) => Ok(located
+            .unwrap_or_else(|_| NextHop::none())
+            .first_along(flow)),
+        None => located,
+    }
 }

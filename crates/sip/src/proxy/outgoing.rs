@@ -4,10 +4,10 @@ use bytes::Bytes;
 
 use super::Target;
 use super::forward::forwards_left;
-use super::mark::RouteMark;
+use super::mark::{RouteMark, has_token};
 use super::route::Routing;
 use crate::auth::Credentials;
-use crate::flow::Flow;
+use crate::flow::{Flow, Transport};
 use crate::header::{HeaderName, NameAddr, Via};
 use crate::random::push_decimal;
 use crate::respond::mark_source;
@@ -116,8 +116,10 @@ impl Outgoing<'_> {
         let at = packet
             .header(HeaderName::RecordRoute)
             .map_or_else(|| after_via(packet), |h| h.line_range().start);
+        let tokens = self.mark.is_some() && (has_token(&self.flow) || has_token(&self.upstream));
         let differs = self.flow.transport != self.upstream.transport
-            || self.flow.local != self.upstream.local;
+            || self.flow.local != self.upstream.local
+            || (tokens && self.flow.connection != self.upstream.connection);
         edit.insert_with(at, |out| {
             self.write_record_route(out, tx, packet, &self.flow);
             if differs {
@@ -133,18 +135,34 @@ impl Outgoing<'_> {
         packet: &Packet<'_>,
         flow: &Flow,
     ) {
-        out.extend_from_slice(b"Record-Route: <sip:");
+        // Where the Request-URI asks for TLS on the whole way, so do we (§16.6 step 4).
+        let secure = flow.transport.is_secure() && is_sips(packet);
+        out.extend_from_slice(if secure {
+            b"Record-Route: <sips:"
+        } else {
+            b"Record-Route: <sip:"
+        });
         tx.write_sent_by(out, flow);
-        if flow.transport != crate::flow::Transport::Udp {
-            out.extend_from_slice(b";transport=");
-            out.extend_from_slice(flow.transport.param().as_bytes());
+        match flow.transport {
+            Transport::Udp => {}
+            Transport::Tls if secure => {}
+            other => {
+                out.extend_from_slice(b";transport=");
+                out.extend_from_slice(other.param().as_bytes());
+            }
         }
         out.extend_from_slice(b";lr");
         if let Some(mark) = self.mark {
             mark.write(packet.call_id(), out);
+            mark.write_flow(tx, packet.call_id(), flow, out);
         }
         out.extend_from_slice(b">\r\n");
     }
+}
+
+fn is_sips(packet: &Packet<'_>) -> bool {
+    let scheme = packet.request_uri().get(..5);
+    scheme.is_some_and(|s| s.eq_ignore_ascii_case(b"sips:"))
 }
 
 /// Where the first run of Via lines ends.

@@ -219,7 +219,8 @@ impl Resolution {
             this.push_targets(transport, SocketAddr::new(ip, port));
             return Ok(this);
         }
-        if !is_name(host) {
+        // Nobody has such a name (RFC 6761 §6.4): a WebSocket client is reached on its connection alone (RFC 7118 §5).
+        if !is_name(host) || is_invalid(host) {
             return Err(ResolveError::Host);
         }
         this.bare = Some(Place {
@@ -515,6 +516,12 @@ fn numeric(host: &str) -> Option<IpAddr> {
         Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => host.parse().ok(),
     }
+}
+
+/// Whether a name ends with the domain that stays empty.
+fn is_invalid(host: &str) -> bool {
+    let top = host.rsplit('.').next().unwrap_or_default();
+    top.eq_ignore_ascii_case("invalid")
 }
 
 /// Fits into a DNS message with a service prefix in front; which letters are allowed is the resolver's business.

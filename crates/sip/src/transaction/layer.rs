@@ -216,6 +216,12 @@ impl Transactions {
         }
     }
 
+    /// Which of our listeners a flow belongs to.
+    pub(crate) fn listener_at(&self, flow: &Flow) -> Option<usize> {
+        let of_flow = |l: &Listener| l.transport == flow.transport && l.local == flow.local;
+        self.listeners.iter().position(of_flow)
+    }
+
     fn printed_sent_by(&self, transport: Transport, local: std::net::SocketAddr) -> Option<&str> {
         let mut listeners = self.listeners.iter();
         let at = listeners.position(|l| l.transport == transport && l.local == local)?;

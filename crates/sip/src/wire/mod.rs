@@ -2,12 +2,13 @@
 //!
 //! A message on the road stays bytes. [`scan`] makes an [`Index`] of offsets, [`Packet`] is the bytes
 //! seen through it, [`Edit`] is a short list of changes printed once, and [`Stream`] cuts a byte
-//! stream into messages.
+//! stream into messages, and [`websocket`] does so with the frames of a WebSocket.
 
 pub mod edit;
 pub mod packet;
 pub mod scan;
 pub mod stream;
+pub mod websocket;
 
 pub use edit::Edit;
 pub use packet::{Header, Packet, Stored};

@@ -242,6 +242,7 @@ impl World {
                     }
                     Owner::Server(serve) => serve(endpoint, id, self.now),
                 },
+                Output::Peer { .. } => {}
                 Output::Query { id, query } => {
                     let known = self.names.iter().find(|(n, _)| *n == query.name);
                     let records = match (known, query.kind) {

@@ -390,6 +390,7 @@ impl World {
         let timeout = loop {
             match endpoint.poll_output() {
                 Output::Transmit(transmit) => self.transmit(node, transmit),
+                Output::Peer { .. } => {}
                 Output::Event(event) => policy(self.now, &mut endpoint, event),
                 Output::Query { id, query } => {
                     let answer = self.zone.answer(&query);

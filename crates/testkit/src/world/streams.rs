@@ -115,7 +115,7 @@ impl World {
                 && c.ends[end].node == from
                 && c.ends[end].remote == flow.remote
         };
-        if flow.connection != ConnectionId::ANY {
+        if flow.connection.is_one() {
             let connection = self.streams.open.get(&flow.connection)?;
             let end = (0..2).find(|end| same(connection, *end))?;
             return Some((flow.connection, end));
