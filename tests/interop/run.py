@@ -21,6 +21,8 @@ PYTHON = os.path.join(ROOT, ".cache", "venv", "bin", "python")
 MODULES = ["cases_harness", "cases_load", "cases_calls", "cases_codecs", "cases_echo", "cases_refusals", "cases_hops", "cases_storage",
            "cases_wire", "cases_secure", "cases_provision", "cases_terminal", "cases_services", "cases_features", "cases_devices"]
 TAIL = 16
+# So many failures may be a busy machine's: these cases work in real time, several at once. More are something else.
+FEW = 8
 
 
 def main():
@@ -119,6 +121,7 @@ class Run:
         self.lock = threading.Lock()
         self.children = set()
         self.passed, self.failed = [], {}
+        self.unsteady = {}
         self.stopping = False
 
     def all(self):
@@ -130,6 +133,7 @@ class Run:
             for _ in range(self.options.repeat):
                 self.some([c for c in self.cases.values() if not c.heavy], self.options.jobs)
                 self.some([c for c in self.cases.values() if c.heavy], 1)
+            self.failed_again()
         except KeyboardInterrupt:
             self.stopping = True
             with self.lock:
@@ -141,12 +145,25 @@ class Run:
             subprocess.run(["chown", "-R", f"{os.environ['SUDO_UID']}:{os.environ['SUDO_GID']}", self.base], check=False)
         if self.options.report and not self.stopping:
             importlib.import_module("report").write(self.options.report, self.passed, self.failed)
+        if self.unsteady:
+            print("passed only when alone:")
+            print("\n".join(f"  {name}: {why}" for name, why in self.unsteady.items()))
         if self.failed:
             print("failed: " + " ".join(self.failed))
             print("\n".join(f"  {name}: {why}" for name, why in self.failed.items()))
         print(f"interop took {time.monotonic() - start:.0f} s with {self.options.jobs} at a time")
         print(f"{len(self.passed)} passed, {len(self.failed)} failed", flush=True)
         return 1 if self.failed or self.stopping or not self.passed else 0
+
+    def failed_again(self):
+        """Gives a few failed tests the machine for themselves, once: what fails there too, fails; the others are told."""
+        if not 0 < len(self.failed) <= FEW or self.options.jobs == 1:
+            return
+        first = dict(self.failed)
+        print(f"again, alone: {' '.join(first)}", flush=True)
+        self.failed.clear()
+        self.some([self.cases[name] for name in first], 1)
+        self.unsteady = {name: why for name, why in first.items() if name not in self.failed}
 
     def some(self, cases, jobs):
         waiting = list(cases)
