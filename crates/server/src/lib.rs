@@ -10,6 +10,7 @@
 mod accounts;
 mod agent;
 mod authenticate;
+mod bridge;
 mod config;
 mod core;
 pub mod dialplan;
@@ -17,12 +18,15 @@ pub mod directory;
 mod domains;
 mod error;
 mod location;
+mod planned;
 mod register;
 mod routing;
 mod serve;
 mod services;
+mod trunks;
 
 pub use accounts::{account_for, domain_of_host};
 pub use config::{Authentication, Config};
 pub use error::ServeError;
 pub use serve::{Server, Snapshot};
+pub use trunks::{TrunkState, TrunkStatus};
