@@ -14,7 +14,7 @@ use sip::ua;
 use store::Store;
 
 use crate::accounts::Accounts;
-use crate::bridge::{Bridges, Order};
+use crate::bridge::{Bridges, LinkCommand, Order};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::domains::Domains;
@@ -89,12 +89,16 @@ pub(crate) enum Command {
     HangUp(CallKey),
     /// A second has passed for the trunks.
     Trunks,
+    /// A bridge of another shard has something to say.
+    Link(LinkCommand),
 }
 
 /// The owner of one shard.
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) shard: usize,
+    /// How many shards there are.
+    pub(crate) shards: usize,
     /// Calls of services.
     pub(crate) calls: HashMap<ua::CallId, CallKey, ahash::RandomState>,
     /// What calls are for that the user agent has just taken in.
@@ -112,10 +116,11 @@ pub(crate) enum Wanted {
 }
 
 impl Core {
-    pub(crate) fn new(shared: Arc<Shared>, shard: usize) -> Core {
+    pub(crate) fn new(shared: Arc<Shared>, (shard, shards): (usize, usize)) -> Core {
         Core {
             shared,
             shard,
+            shards,
             calls: HashMap::with_hasher(crate::accounts::hasher()),
             wanted: HashMap::with_hasher(crate::accounts::hasher()),
             bridges: Bridges::new(),
@@ -161,6 +166,7 @@ impl Owner for Core {
                 self.on_stored(endpoint, &registered, durable);
             }
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
+            Command::Link(command) => self.on_link_command(now, endpoint, command),
             Command::Trunks => {
                 let shared = self.shared.clone();
                 let all = shared.directory.snapshot();
