@@ -16,6 +16,7 @@ mod domains;
 mod error;
 mod location;
 mod register;
+pub mod relay;
 mod routing;
 mod serve;
 mod services;
