@@ -186,6 +186,9 @@ impl RelayedCall {
         if let Some(place) = self.forks.iter().position(|known| known.id == fork) {
             return self.forks.get_mut(place).ok_or(GONE);
         }
+        if self.settled {
+            return Err(RelayError::Misuse("another fork has answered"));
+        }
         self.room_for_fork()?;
         let last = self.legs.last().map(|(leg, _)| *leg);
         let offered = self.forks.iter().find(|known| Some(known.id) == last);

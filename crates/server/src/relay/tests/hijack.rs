@@ -63,7 +63,8 @@ fn a_neighbour_takes_over_after_silence_alone() {
     assert_eq!(a.hear(), (0xb, 1));
     bench.pass(Duration::from_secs(2));
     neighbour.say(to_a, 11);
-    assert_eq!(b.hear(), (0xc, 11));
+    neighbour.say(to_a, 12);
+    assert_eq!(b.hear(), (0xc, 12));
     b.say(to_b, 2);
     assert_eq!(neighbour.hear(), (0xb, 2));
 }

@@ -113,7 +113,7 @@ fn a_reoffer_keeps_the_ports_and_hold_keeps_the_way() {
 
 #[test]
 fn streams_come_and_go() {
-    let bench = Bench::new(14_200, 4);
+    let bench = Bench::new(14_200, 8);
     let mut call = bench.open(1);
     let (a, b) = (Phone::new("127.0.0.1", 0xa), Phone::new("127.0.0.1", 0xb));
     let video = Phone::new("127.0.0.1", 0xa2);
@@ -138,7 +138,7 @@ fn streams_come_and_go() {
         "the ports of the refused stream are free: {sides:?}"
     );
     let (offer, answer, sides) = agree(video.port(), video.port());
-    assert_eq!(sides.len(), 4, "all the ports there are");
+    assert_eq!(sides.len(), 4);
     b.rtp.send_to(&rtp(0xb2, 1), place(&offer, 1)).unwrap();
     video.say(place(&answer, 1), 1);
     assert_eq!(
@@ -174,13 +174,13 @@ fn media_that_died_is_told() {
     call.offer(Side::Caller, 1, a.sdp("").as_bytes(), a.ip())
         .unwrap();
     bench.pass(2 * minute);
-    assert_eq!(bench.relay.dead(minute), [], "it rings");
+    assert_eq!(bench.relay.dead(minute), [0u64; 0], "it rings");
     let (to_a, _) = connect(&mut call, &a, &b);
     bench.pass(minute - Duration::from_secs(1));
     a.say(to_a, 1);
     assert_eq!(b.hear(), (0xa, 1));
     bench.pass(minute - Duration::from_secs(1));
-    assert_eq!(bench.relay.dead(minute), [], "one side is alive");
+    assert_eq!(bench.relay.dead(minute), [0u64; 0], "one side is alive");
     bench.pass(Duration::from_secs(1));
     assert_eq!(bench.relay.dead(minute), [7]);
     // On hold nobody has to send.
@@ -189,16 +189,16 @@ fn media_that_died_is_told() {
     call.answer(Side::Callee, 1, b.sdp("a=recvonly\r\n").as_bytes(), b.ip())
         .unwrap();
     bench.pass(10 * minute);
-    assert_eq!(bench.relay.dead(minute), []);
+    assert_eq!(bench.relay.dead(minute), [0u64; 0]);
     call.offer(Side::Caller, 1, a.sdp("").as_bytes(), a.ip())
         .unwrap();
     call.answer(Side::Callee, 1, b.sdp("").as_bytes(), b.ip())
         .unwrap();
-    assert_eq!(bench.relay.dead(minute), [], "the minute begins anew");
+    assert_eq!(bench.relay.dead(minute), [0u64; 0], "the minute begins anew");
     bench.pass(minute);
     assert_eq!(bench.relay.dead(minute), [7]);
     drop(call);
-    assert_eq!(bench.relay.dead(minute), []);
+    assert_eq!(bench.relay.dead(minute), [0u64; 0]);
 }
 
 #[test]
