@@ -20,6 +20,7 @@ use crate::directory::Directory;
 use crate::domains::Domains;
 use crate::location::Location;
 use crate::register::Registered;
+use crate::relay::Relay;
 use crate::services::{CallKey, Service, Services};
 use crate::trunks::{Trunks, Watch};
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) services: Services,
     pub(crate) directory: Directory,
     pub(crate) trunks: Trunks,
+    pub(crate) relay: Relay,
     pub(crate) idle: Idle,
     pub(crate) remote: OnceLock<Remote<Command>>,
 }
@@ -87,6 +89,8 @@ pub(crate) enum Command {
     Stored(Registered, bool),
     /// A call of a service has lost its peer.
     HangUp(CallKey),
+    /// Nothing was heard in a relayed call for a while.
+    Silence(u64),
     /// A second has passed for the trunks.
     Trunks,
     /// A bridge of another shard has something to say.
@@ -166,6 +170,7 @@ impl Owner for Core {
                 self.on_stored(endpoint, &registered, durable);
             }
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
+            Command::Silence(key) => self.on_silence(now, endpoint, key),
             Command::Link(command) => self.on_link_command(now, endpoint, command),
             Command::Trunks => {
                 let shared = self.shared.clone();

@@ -20,6 +20,7 @@ use crate::directory::{Directory, Settings};
 use crate::domains::Domains;
 use crate::error::ServeError;
 use crate::location::{Location, from_store, to_store};
+use crate::relay::{Limits, Relay};
 use crate::services::Services;
 use crate::trunks::{Trunks, look_up};
 
@@ -29,6 +30,8 @@ const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 /// Calls of the server's own services at once.
 const MAX_SERVICE_CALLS: usize = 2_000;
+/// How long a relayed call may be silent on both sides.
+const MEDIA_SILENCE: Duration = Duration::from_secs(120);
 /// The setting that holds the key of [`route_key`].
 const ROUTE_KEY: &str = "route_key";
 
@@ -77,7 +80,14 @@ impl Server {
         })?;
         let secret: [u8; 32] = random()?;
         let (low, high) = config.media_ports;
-        let services = Services::start(RtpPorts::new(low..=high), MAX_SERVICE_CALLS)
+        let ports = RtpPorts::new(low..=high);
+        let relay = Relay::start(ports.clone(), Limits::default()).map_err(|source| {
+            ServeError::System {
+                what: "start the media relay",
+                source,
+            }
+        })?;
+        let services = Services::start(ports, MAX_SERVICE_CALLS)
             .map_err(|source| ServeError::System {
                 what: "start the media thread",
                 source,
@@ -91,6 +101,7 @@ impl Server {
             nonces: Nonces::new(&secret, Time::ZERO, NONCE_LIFETIME),
             services,
             trunks: Trunks::default(),
+            relay,
             idle: Idle::default(),
             directory: Directory::load(store.clone(), &Settings::of(&config))?,
             remote: OnceLock::new(),
@@ -284,6 +295,10 @@ fn housekeeping(
                 shared.location.purge(now);
                 if let Err(error) = shared.store.purge_expired(now, |_| {}) {
                     tracing::warn!(%error, "expired bindings stay stored for now");
+                }
+                for key in shared.relay.dead(MEDIA_SILENCE) {
+                    let shard = (key >> 56) as usize % shards.max(1);
+                    shared.remote(shard)(Command::Silence(key));
                 }
                 for key in shared.services.poll_dead() {
                     let shard = (key.0 >> 56) as usize % shards.max(1);
