@@ -10,18 +10,24 @@
 mod accounts;
 mod agent;
 mod authenticate;
+mod bridge;
 mod config;
 mod core;
+pub mod dialplan;
+pub mod directory;
 mod domains;
 mod error;
 mod location;
+mod planned;
 mod register;
 pub mod relay;
 mod routing;
 mod serve;
 mod services;
+mod trunks;
 
 pub use accounts::{account_for, domain_of_host};
 pub use config::{Authentication, Config};
 pub use error::ServeError;
 pub use serve::{Server, Snapshot};
+pub use trunks::{TrunkState, TrunkStatus};
