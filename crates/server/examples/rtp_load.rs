@@ -73,7 +73,9 @@ fn run(phones: &mut [Phone], time: Duration) -> std::io::Result<(u64, u64)> {
             phone.packet[2..4].copy_from_slice(&phone.sequence.to_be_bytes());
             let time = u32::from(phone.sequence) * 160;
             phone.packet[4..8].copy_from_slice(&time.to_be_bytes());
-            phone.socket.send_to(&phone.packet, (Ipv4Addr::LOCALHOST, phone.to))?;
+            phone
+                .socket
+                .send_to(&phone.packet, (Ipv4Addr::LOCALHOST, phone.to))?;
             sent += 1;
             while phone.socket.recv_from(&mut buffer).is_ok() {
                 received += 1;

@@ -193,7 +193,11 @@ fn media_that_died_is_told() {
         .unwrap();
     call.answer(Side::Callee, 1, b.sdp("").as_bytes(), b.ip())
         .unwrap();
-    assert_eq!(bench.relay.dead(minute), [0u64; 0], "the minute begins anew");
+    assert_eq!(
+        bench.relay.dead(minute),
+        [0u64; 0],
+        "the minute begins anew"
+    );
     bench.pass(minute);
     assert_eq!(bench.relay.dead(minute), [7]);
     drop(call);
