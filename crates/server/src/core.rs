@@ -7,6 +7,7 @@ use net::{Owner, Remote};
 use sip::Endpoint;
 use sip::auth::Nonces;
 use sip::endpoint::Event;
+use sip::flow::Flow;
 use sip::message::Method;
 use sip::time::Time;
 use sip::transaction::ServerId;
@@ -91,6 +92,8 @@ pub(crate) enum Command {
     HangUp(CallKey),
     /// Nothing was heard in a relayed call for a while.
     Silence(u64),
+    /// These phones are behind address translators that are to be reminded of them.
+    KeepAlive(Vec<Flow>),
     /// A second has passed for the trunks.
     Trunks,
     /// A bridge of another shard has something to say.
@@ -171,6 +174,12 @@ impl Owner for Core {
             }
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
             Command::Silence(key) => self.on_silence(now, endpoint, key),
+            Command::KeepAlive(flows) => {
+                for flow in flows {
+                    let empty = bytes::Bytes::from_static(b"\r\n\r\n");
+                    endpoint.transactions_mut().send(flow, empty);
+                }
+            }
             Command::Link(command) => self.on_link_command(now, endpoint, command),
             Command::Trunks => {
                 let shared = self.shared.clone();

@@ -26,8 +26,11 @@ use crate::trunks::{Trunks, look_up};
 
 /// How long a nonce may be used.
 const NONCE_LIFETIME: Duration = Duration::from_secs(300);
-/// How often what has expired is cleared away.
-const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// How often what has expired is cleared away, and phones behind address translators hear from us: most translators
+/// forget a phone that is silent after 30 seconds or more.
+const HOUSEKEEPING: Duration = Duration::from_secs(25);
+/// Phones that hear from us with one command.
+const KEEP_ALIVES: usize = 256;
 /// Calls of the server's own services at once.
 const MAX_SERVICE_CALLS: usize = 2_000;
 /// How long a relayed call may be silent on both sides.
@@ -303,6 +306,10 @@ fn housekeeping(
                 for key in shared.services.poll_dead() {
                     let shard = (key.0 >> 56) as usize % shards.max(1);
                     shared.remote(shard)(Command::HangUp(key));
+                }
+                let translated = shared.location.translated(now);
+                for (n, flows) in translated.chunks(KEEP_ALIVES).enumerate() {
+                    shared.remote(n % shards.max(1))(Command::KeepAlive(flows.to_vec()));
                 }
             }
         })
