@@ -1,12 +1,13 @@
 //! What the owner of a shard does with events: the policy of the server.
 
 use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 
 use net::{Owner, Remote};
 use sip::Endpoint;
 use sip::auth::Nonces;
-use sip::endpoint::Event;
+use sip::endpoint::{Counters, Event};
 use sip::message::Method;
 use sip::time::Time;
 use sip::transaction::ServerId;
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Stored(Registered, bool),
     /// A call of a service has lost its peer.
     HangUp(CallKey),
+    /// Somebody wants to know what this shard counted.
+    Count(usize, SyncSender<(usize, Counters)>),
 }
 
 /// The owner of one shard.
@@ -111,6 +114,8 @@ impl Owner for Core {
                 self.on_stored(endpoint, &registered, durable);
             }
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
+            // Nobody waits any longer when this shard was too slow.
+            Command::Count(shard, told) => drop(told.try_send((shard, endpoint.transactions().counters))),
         }
     }
 

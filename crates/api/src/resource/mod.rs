@@ -1,0 +1,13 @@
+//! What the API shows and takes, one resource a file.
+
+pub(crate) mod accounts;
+pub(crate) mod administrators;
+pub(crate) mod audit;
+pub(crate) mod import;
+pub(crate) mod logs;
+pub(crate) mod records;
+pub(crate) mod registrations;
+pub(crate) mod server;
+pub(crate) mod session;
+pub(crate) mod status;
+mod table;
