@@ -25,10 +25,11 @@ mod throttle;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use server::admin::Admin;
 use tokio::net::TcpListener;
@@ -57,6 +58,8 @@ pub struct Config {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The file of that certificate, to be shown; empty without one.
     pub certificate: String,
+    /// Files that were read at the start (the program, its settings): when one changes, a restart is advised.
+    pub files: Vec<PathBuf>,
 }
 
 /// Settings that only a new start changes, as people see them.
@@ -65,6 +68,33 @@ pub(crate) struct Fixed {
     pub(crate) http: String,
     pub(crate) secure: bool,
     pub(crate) certificate: String,
+    pub(crate) files: Vec<StartFile>,
+}
+
+/// A file as it was at the start.
+#[derive(Clone, Debug)]
+pub(crate) struct StartFile {
+    pub(crate) path: PathBuf,
+    state: Option<(SystemTime, u64)>,
+}
+
+impl StartFile {
+    fn new(path: PathBuf) -> StartFile {
+        StartFile {
+            state: state(&path),
+            path,
+        }
+    }
+
+    /// Whether another one stands in its place now. A file that is gone changes nothing until it is back.
+    pub(crate) fn changed(&self) -> bool {
+        self.state.is_some() && state(&self.path).is_some_and(|now| Some(now) != self.state)
+    }
+}
+
+fn state(path: &Path) -> Option<(SystemTime, u64)> {
+    let told = std::fs::metadata(path).ok()?;
+    Some((told.modified().ok()?, told.len()))
 }
 
 /// Why a console does not start.
@@ -143,6 +173,7 @@ impl Console {
                 http: address.to_string(),
                 secure,
                 certificate: config.certificate,
+                files: config.files.into_iter().map(StartFile::new).collect(),
             },
             admin,
         });

@@ -5,9 +5,12 @@ use axum::http::Method;
 use crate::problem::Problem;
 use crate::request::{Call, Reply};
 use crate::resource::{
-    accounts, administrators, audit, import, logs, records, registrations, server, session, status,
+    accounts, administrators, audit, groups, import, logs, records, registrations, rules, server,
+    session, settings, status, trunks,
 };
 use crate::session::Role;
+
+use Access::{Administrator, Anybody, Operator, Owner, SignedIn};
 
 /// Who may take a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +31,9 @@ impl Access {
     /// Whether a role has it.
     pub fn is_for(self, role: Role) -> bool {
         match self {
-            Access::Anybody | Access::SignedIn | Access::Owner => true,
-            Access::Operator => role >= Role::Operator,
-            Access::Administrator => role >= Role::Administrator,
+            Anybody | SignedIn | Owner => true,
+            Operator => role >= Role::Operator,
+            Administrator => role >= Role::Administrator,
         }
     }
 }
@@ -89,8 +92,6 @@ const fn taking(
     }
 }
 
-use Access::{Administrator, Anybody, Operator, Owner, SignedIn};
-
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
@@ -125,6 +126,24 @@ pub static ROUTES: &[Route] = &[
     route(DELETE, "/api/registrations/{id}", Owner, registrations::remove),
     route(GET, "/api/records", Owner, records::list),
     route(GET, "/api/records/export", Owner, records::export),
+    route(GET, "/api/rules", Operator, rules::list),
+    route(POST, "/api/rules", Operator, rules::create),
+    route(PUT, "/api/rules/order", Operator, rules::order),
+    route(GET, "/api/rules/document", Operator, rules::export),
+    taking(Body::Document, PUT, "/api/rules/document", Operator, rules::import),
+    route(PUT, "/api/rules/{id}", Operator, rules::change),
+    route(DELETE, "/api/rules/{id}", Operator, rules::remove),
+    route(GET, "/api/trunks", Operator, trunks::list),
+    route(POST, "/api/trunks", Operator, trunks::create),
+    route(GET, "/api/trunks/{id}", Operator, trunks::show),
+    route(PUT, "/api/trunks/{id}", Operator, trunks::change),
+    route(DELETE, "/api/trunks/{id}", Operator, trunks::remove),
+    route(GET, "/api/groups", Operator, groups::list),
+    route(POST, "/api/groups", Operator, groups::create),
+    route(PUT, "/api/groups/{id}", Operator, groups::change),
+    route(DELETE, "/api/groups/{id}", Operator, groups::remove),
+    route(GET, "/api/settings", Operator, settings::show),
+    route(PUT, "/api/settings", Administrator, settings::change),
     route(GET, "/api/logs", Operator, logs::list),
     route(GET, "/api/audit", Operator, audit::list),
     route(GET, "/api/administrators", Administrator, administrators::list),
@@ -147,7 +166,7 @@ mod tests {
         }
         let open: Vec<_> = ROUTES
             .iter()
-            .filter(|r| r.access == Access::Anybody)
+            .filter(|r| r.access == Anybody)
             .map(|r| (r.method.as_str(), r.path))
             .collect();
         assert_eq!(

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Who is remembered at most; the ones that were wrong the longest time ago go first.
+/// Who is remembered at most; the half that was wrong the longest time ago goes first.
 const MOST: usize = 10_000;
 /// After this time without a wrong try all is forgiven.
 const FORGIVEN: Duration = Duration::from_secs(3600);
@@ -67,12 +67,12 @@ impl Throttle {
         if tries.len() + 2 > MOST {
             tries.retain(|_, t| now.saturating_duration_since(t.last) < FORGIVEN);
         }
-        while tries.len() + 2 > MOST {
-            let oldest = tries.iter().min_by_key(|(_, t)| t.last);
-            let Some(oldest) = oldest.map(|(who, _)| who.clone()) else {
-                break;
-            };
-            tries.remove(&oldest);
+        if tries.len() + 2 > MOST {
+            // The older half at once: looking for the oldest at every try would be work for whoever floods us.
+            let mut times: Vec<Instant> = tries.values().map(|t| t.last).collect();
+            let (_, median, _) = times.select_nth_unstable(MOST / 2);
+            let median = *median;
+            tries.retain(|_, t| t.last > median);
         }
         for who in keys(source, name) {
             let entry = tries.entry(who).or_insert(Tries {
