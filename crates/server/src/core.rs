@@ -15,12 +15,14 @@ use sip::ua;
 use store::Store;
 
 use crate::accounts::Accounts;
+use crate::bridge::{Bridges, Order};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::domains::Domains;
 use crate::location::Location;
 use crate::register::Registered;
-use crate::services::{CallKey, Services};
+use crate::services::{CallKey, Service, Services};
+use crate::trunks::{Trunks, Watch};
 
 /// What all shards of a server share.
 pub(crate) struct Shared {
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) services: Services,
     pub(crate) directory: Directory,
+    pub(crate) trunks: Trunks,
+    pub(crate) idle: Idle,
     pub(crate) remote: OnceLock<Remote<Command>>,
 }
 
@@ -50,6 +54,33 @@ impl Shared {
     }
 }
 
+/// When the last call of each account ended, in milliseconds since 1970: hunting groups want to know.
+#[derive(Debug, Default)]
+pub(crate) struct Idle(std::sync::Mutex<HashMap<String, u64>>);
+
+/// The accounts whose last call is remembered.
+const MAX_IDLE: usize = 100_000;
+
+impl Idle {
+    pub(crate) fn ended(&self, account: &str) {
+        let mut all = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if all.len() < MAX_IDLE || all.contains_key(account) {
+            all.insert(account.to_owned(), crate::accounts::unix_millis());
+        }
+    }
+
+    pub(crate) fn since(&self, account: &str) -> u64 {
+        let all = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.get(account).copied().unwrap_or(0)
+    }
+}
+
 /// What other threads tell a shard.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -59,6 +90,8 @@ pub(crate) enum Command {
     HangUp(CallKey),
     /// Somebody wants to know what this shard counted.
     Count(usize, SyncSender<(usize, Counters)>),
+    /// A second has passed for the trunks.
+    Trunks,
 }
 
 /// The owner of one shard.
@@ -67,6 +100,18 @@ pub(crate) struct Core {
     pub(crate) shard: usize,
     /// Calls of services.
     pub(crate) calls: HashMap<ua::CallId, CallKey, ahash::RandomState>,
+    /// What calls are for that the user agent has just taken in.
+    pub(crate) wanted: HashMap<ua::CallId, Wanted, ahash::RandomState>,
+    pub(crate) bridges: Bridges,
+    /// Of shard 0: the trunks that it registers with.
+    pub(crate) watch: Watch,
+}
+
+/// What becomes of a call that the user agent takes in.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    Service(Service),
+    Bridge(Box<Order>),
 }
 
 impl Core {
@@ -75,6 +120,9 @@ impl Core {
             shared,
             shard,
             calls: HashMap::with_hasher(crate::accounts::hasher()),
+            wanted: HashMap::with_hasher(crate::accounts::hasher()),
+            bridges: Bridges::new(),
+            watch: Watch::default(),
         }
     }
 
@@ -118,6 +166,11 @@ impl Owner for Core {
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
             // Nobody waits any longer when this shard was too slow.
             Command::Count(shard, told) => drop(told.try_send((shard, endpoint.transactions().counters))),
+            Command::Trunks => {
+                let shared = self.shared.clone();
+                let all = shared.directory.snapshot();
+                self.watch.tick(now, endpoint, &all, &shared.trunks);
+            }
         }
     }
 
@@ -126,9 +179,10 @@ impl Owner for Core {
         for key in calls {
             self.hang_up(now, endpoint, key);
         }
+        self.end_bridges(now, endpoint);
     }
 
     fn is_idle(&self, _endpoint: &Endpoint) -> bool {
-        self.calls.is_empty()
+        self.calls.is_empty() && self.bridges.is_empty()
     }
 }

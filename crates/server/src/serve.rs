@@ -16,12 +16,13 @@ use store::{AccountWatch, ServeLock, Store};
 use crate::admin::Admin;
 use crate::accounts::{Accounts, unix_millis};
 use crate::config::Config;
-use crate::core::{Command, Core, Shared};
+use crate::core::{Command, Core, Idle, Shared};
 use crate::directory::{Directory, Settings};
 use crate::domains::Domains;
 use crate::error::ServeError;
 use crate::location::{Location, from_store, to_store};
 use crate::services::Services;
+use crate::trunks::{Trunks, look_up};
 
 /// How long a nonce may be used.
 const NONCE_LIFETIME: Duration = Duration::from_secs(300);
@@ -38,6 +39,7 @@ pub struct Server {
     shared: Arc<Shared>,
     watch: Option<AccountWatch>,
     housekeeper: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    trunk_watcher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
     // Released last: a second server on this data must not start before this one is gone.
     _lock: ServeLock,
 }
@@ -101,6 +103,8 @@ impl Server {
             location,
             nonces: Nonces::new(&secret, Time::ZERO, NONCE_LIFETIME),
             services,
+            trunks: Trunks::default(),
+            idle: Idle::default(),
             directory: Directory::load(store.clone(), &Settings::of(&config))?,
             remote: OnceLock::new(),
             store,
@@ -110,11 +114,13 @@ impl Server {
         let _ = shared.remote.set(network.remote());
         let watch = watch_accounts(&shared)?;
         let housekeeper = housekeeping(shared.clone(), network.shards())?;
+        let trunk_watcher = watch_trunks(shared.clone())?;
         Ok(Server {
             network,
             shared,
             watch: Some(watch),
             housekeeper: Some(housekeeper),
+            trunk_watcher: Some(trunk_watcher),
             _lock: lock,
         })
     }
@@ -144,6 +150,16 @@ impl Server {
         &self.shared.directory
     }
 
+    /// What would become of a request, and why.
+    pub fn explain(&self, query: &crate::dialplan::Query) -> crate::dialplan::Resolved {
+        self.shared.explain(query)
+    }
+
+    /// How a trunk stands.
+    pub fn trunk_status(&self, trunk: &crate::directory::Trunk) -> crate::TrunkStatus {
+        self.shared.trunks.status(trunk)
+    }
+
     /// Whether all its threads work.
     pub fn is_running(&self) -> bool {
         self.network.is_running()
@@ -163,7 +179,10 @@ impl Server {
 
     /// Ends calls of its own, takes nothing new, writes what waits, and is gone.
     pub fn stop(mut self, grace: Duration) {
-        if let Some((stop, thread)) = self.housekeeper.take() {
+        for (stop, thread) in [self.housekeeper.take(), self.trunk_watcher.take()]
+            .into_iter()
+            .flatten()
+        {
             drop(stop);
             let _ = thread.join();
         }
@@ -284,6 +303,43 @@ fn housekeeping(
                     let shard = (key.0 >> 56) as usize % shards.max(1);
                     shared.remote(shard)(Command::HangUp(key));
                 }
+            }
+        })
+        .map_err(|source| ServeError::System {
+            what: "start a thread",
+            source,
+        })?;
+    Ok((stop, thread))
+}
+
+/// How often the trunks are looked after.
+const TRUNK_TICK: Duration = Duration::from_secs(1);
+/// After how many of these their host names are looked up again.
+const LOOK_UP_EVERY: u64 = 60;
+
+/// Lets shard 0 register with the trunks and ask whether they are there.
+fn watch_trunks(shared: Arc<Shared>) -> Result<(mpsc::Sender<()>, JoinHandle<()>), ServeError> {
+    let (stop, stopped) = mpsc::channel::<()>();
+    let thread = std::thread::Builder::new()
+        .name("sori-trunks".into())
+        .spawn(move || {
+            let mut looked_up = Arc::new(crate::directory::Snapshot::default());
+            let mut ticks: u64 = 0;
+            let mut had_some = false;
+            while stopped.recv_timeout(TRUNK_TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let all = shared.directory.snapshot();
+                let has_some = !all.trunks.is_empty();
+                if has_some || had_some {
+                    shared.remote(0)(Command::Trunks);
+                }
+                if has_some
+                    && (ticks.is_multiple_of(LOOK_UP_EVERY) || !Arc::ptr_eq(&looked_up, &all))
+                {
+                    look_up(&all, &shared.trunks);
+                    looked_up = all;
+                }
+                had_some = has_some;
+                ticks += 1;
             }
         })
         .map_err(|source| ServeError::System {

@@ -35,6 +35,7 @@ mod identity;
 mod info;
 mod inside;
 mod offer_answer;
+mod on_behalf;
 mod outbound;
 mod outside;
 mod own_dialog;
@@ -62,6 +63,7 @@ pub use event::{
     AccountId, CallId, Cause, Event, Misuse, PublicationId, RequestId, SubscriptionId,
     SubscriptionStatus, TransferId,
 };
+pub use on_behalf::Placing;
 pub use publication::MAX_PUBLICATIONS;
 pub use redirect::Diverted;
 pub use subscription::MAX_SUBSCRIPTIONS;
@@ -134,6 +136,8 @@ pub enum Alarm {
     Change(u32),
     /// Something about the session timer may be due (RFC 4028 §10).
     Session(u32),
+    /// A call that was placed for somebody has rung long enough.
+    RingOut,
     /// A cancelled INVITE has had its time (§9.1).
     CancelGivesUp,
     /// A re-INVITE that met another one goes again (§14.1).
@@ -232,6 +236,7 @@ impl UserAgent {
             Alarm::Reliable(serial) => self.on_unacknowledged(now, tx, CallId(token), serial),
             Alarm::Change(serial) => self.on_change_alarm(now, tx, CallId(token), serial),
             Alarm::Session(serial) => self.on_session_alarm(now, tx, CallId(token), serial),
+            Alarm::RingOut => self.on_ring_out(now, tx, CallId(token)),
             Alarm::CancelGivesUp => self.on_cancel_gives_up(now, tx, CallId(token)),
             Alarm::Reoffer(serial) => self.on_reoffer_alarm(now, tx, CallId(token), serial),
             Alarm::Forget => self.let_go(now, tx, CallId(token)),

@@ -195,6 +195,56 @@ impl UserAgent {
         call
     }
 
+    /// Takes a transfer over: the owner itself calls the target, and tells with
+    /// [`UserAgent::report_transfer`] how that goes.
+    ///
+    /// # Errors
+    /// [`Misuse::Gone`], [`Misuse::WrongState`] when it is decided already.
+    pub fn take_transfer(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        transfer: TransferId,
+    ) -> Result<(), Misuse> {
+        let server = self.undecided(transfer)?;
+        self.answer_refer(now, tx, transfer, server);
+        let rest = Duration::from_secs(u64::from(REPORTED));
+        let asked = self.asked(transfer).ok_or(Misuse::Gone)?;
+        asked.server = None;
+        asked.until = now + rest;
+        self.report(now, tx, transfer, StatusCode(100), "Trying", false);
+        self.wake_transfer_in(now, tx, transfer, rest);
+        Ok(())
+    }
+
+    /// Reports about a transfer that was taken over; a final status is the last report. One that is no
+    /// more has nobody to be told.
+    pub fn report_transfer(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        transfer: TransferId,
+        status: StatusCode,
+        reason: &str,
+    ) {
+        self.report(now, tx, transfer, status, reason, status.is_final());
+    }
+
+    /// The call of ours that the target of a transfer is in, when this user agent has the dialog that
+    /// Replaces names (RFC 3891 §3), seen from the one who asks.
+    pub fn transfer_replaces(&self, tx: &Transactions, transfer: TransferId) -> Option<CallId> {
+        let role = &self.transfers.get(Key::from_u64(transfer.0))?.role;
+        let Role::Asked(asked) = role else {
+            return None;
+        };
+        let (_, value) = asked.headers.iter().find(|(name, _)| name == "Replaces")?;
+        let replaces = Replaces::parse(value.as_bytes()).ok()?;
+        // It is written for the target; the one who asks is in a call with us in its place.
+        [replaces.to_tag, replaces.from_tag]
+            .into_iter()
+            .find_map(|tag| self.find_call(tx, replaces.call_id, tag))
+    }
+
     /// Refuses to do what a transfer asks for.
     ///
     /// # Errors
