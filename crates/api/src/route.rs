@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use crate::request::{Call, Reply};
 use crate::resource::{
     accounts, administrators, audit, groups, import, logs, records, registrations, rules, server,
-    session, settings, status, trunks,
+    session, settings, status, tried, trunks,
 };
 use crate::session::Role;
 
@@ -131,6 +131,7 @@ pub static ROUTES: &[Route] = &[
     route(PUT, "/api/rules/order", Operator, rules::order),
     route(GET, "/api/rules/document", Operator, rules::export),
     taking(Body::Document, PUT, "/api/rules/document", Operator, rules::import),
+    route(POST, "/api/rules/try", Operator, tried::explain),
     route(PUT, "/api/rules/{id}", Operator, rules::change),
     route(DELETE, "/api/rules/{id}", Operator, rules::remove),
     route(GET, "/api/trunks", Operator, trunks::list),

@@ -16,3 +16,4 @@ pub(crate) mod settings;
 pub(crate) mod status;
 mod table;
 pub(crate) mod trunks;
+pub(crate) mod tried;

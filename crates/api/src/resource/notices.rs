@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
+use server::TrunkState;
 use server::admin::free_space;
 
 use crate::context::Context;
@@ -84,6 +85,7 @@ pub(super) fn all(context: &Context, watch: &mut Watch) -> Vec<Notice> {
     let transports: Vec<&str> = listeners.iter().map(|(t, _)| *t).collect();
     notices.extend(encryption(context, &transports, &addresses));
     notices.extend(open_relay(context));
+    notices.extend(trunks(context));
     if let Some(seconds) = watch.jumped(Instant::now(), SystemTime::now()) {
         notices.push(Notice::new("warning", "clock_jumped").with("seconds", seconds));
     }
@@ -150,6 +152,24 @@ fn open_relay(context: &Context) -> Option<Notice> {
     };
     let rule = snapshot.rules.iter().find(leads_out)?;
     Some(Notice::new("error", "open_relay").with("rule", &rule.rule.name))
+}
+
+fn trunks(context: &Context) -> Vec<Notice> {
+    let snapshot = context.admin.directory().snapshot();
+    let told = snapshot.trunks.iter().filter_map(|trunk| {
+        let status = context.admin.trunk_status(trunk);
+        let notice = match status.state {
+            TrunkState::Unreachable => Notice::new("warning", "trunk_unreachable"),
+            TrunkState::Refused => Notice::new("error", "trunk_refused"),
+            _ => return None,
+        };
+        let notice = notice.with("trunk", &trunk.name);
+        Some(match status.detail.is_empty() {
+            true => notice,
+            false => notice.with("detail", status.detail),
+        })
+    });
+    told.collect()
 }
 
 fn disk(context: &Context) -> Option<Notice> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use serde::Serialize;
+use server::TrunkState;
 use server::admin::{Totals, Vital};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -156,12 +157,20 @@ fn status(
         calls_proxied: newest.calls_proxied,
         load: load(samples),
         memory: vital.memory,
-        trunks: Trunks {
-            total: admin.directory().snapshot().trunks.len(),
-            reachable: 0,
-        },
+        trunks: trunks(context),
         blocked_sources: 0,
         notices,
+    }
+}
+
+fn trunks(context: &Context) -> Trunks {
+    let snapshot = context.admin.directory().snapshot();
+    let states = snapshot.trunks.iter();
+    let states = states.map(|trunk| context.admin.trunk_status(trunk).state);
+    let serves = |state: &TrunkState| matches!(state, TrunkState::Reachable | TrunkState::Registered);
+    Trunks {
+        total: snapshot.trunks.len(),
+        reachable: states.filter(serves).count(),
     }
 }
 

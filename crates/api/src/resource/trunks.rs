@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use server::TrunkStatus;
 use server::directory::Trunk;
 
 use crate::problem::Problem;
@@ -15,18 +16,19 @@ struct Shown {
     #[serde(flatten)]
     trunk: Map<String, Value>,
     has_password: bool,
+    status: TrunkStatus,
 }
 
 /// `GET /api/trunks`
 pub(crate) fn list(call: &Call<'_>) -> Result<Reply, Problem> {
     let snapshot = call.context.admin.directory().snapshot();
-    let all = snapshot.trunks.iter().map(|t| shown(t));
+    let all = snapshot.trunks.iter().map(|t| shown(call, t));
     Reply::json(&all.collect::<Result<Vec<_>, _>>()?)
 }
 
 /// `GET /api/trunks/{id}`
 pub(crate) fn show(call: &Call<'_>) -> Result<Reply, Problem> {
-    Reply::json(&shown(&known(call)?)?)
+    Reply::json(&shown(call, &known(call)?)?)
 }
 
 /// `POST /api/trunks`
@@ -37,7 +39,7 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Problem> {
     };
     let trunk = call.context.admin.directory().put_trunk(trunk)?;
     call.note("created", &format!("trunk {}", trunk.name));
-    Reply::created(&shown(&trunk)?)
+    Reply::created(&shown(call, &trunk)?)
 }
 
 /// `PUT /api/trunks/{id}`: a password that is left out stays.
@@ -49,7 +51,7 @@ pub(crate) fn change(call: &Call<'_>) -> Result<Reply, Problem> {
     };
     let trunk = call.context.admin.directory().put_trunk(trunk)?;
     call.note("changed", &format!("trunk {}", trunk.name));
-    Reply::json(&shown(&trunk)?)
+    Reply::json(&shown(call, &trunk)?)
 }
 
 /// `DELETE /api/trunks/{id}`
@@ -101,11 +103,12 @@ fn members(trunk: &Trunk) -> Result<Map<String, Value>, Problem> {
     }
 }
 
-fn shown(trunk: &Trunk) -> Result<Shown, Problem> {
+fn shown(call: &Call<'_>, trunk: &Trunk) -> Result<Shown, Problem> {
     let mut members = members(trunk)?;
     members.remove("password");
     Ok(Shown {
         trunk: members,
         has_password: !trunk.password.is_empty(),
+        status: call.context.admin.trunk_status(trunk),
     })
 }

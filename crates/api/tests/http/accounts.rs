@@ -46,7 +46,7 @@ fn an_account_from_its_beginning_to_its_end() {
     assert_eq!(admin.put(path, &json!({"trunks": null})).json()["trunks"], json!(null));
     assert_eq!(admin.put(path, &json!({"user": "al"})).problem().2, "user");
 
-    let fresh = admin.send("POST", &format!("{path}/password"), &[], None);
+    let fresh = admin.post(&format!("{path}/password"), &json!({}));
     assert_eq!(fresh.status, 200, "{}", fresh.text());
     let fresh = fresh.json()["password"].as_str().unwrap().to_owned();
     assert_eq!(world.stranger().sign_in("alice", password).status, 401);

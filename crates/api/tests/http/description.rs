@@ -89,7 +89,7 @@ fn answers_are_as_described() {
     let alice = "/api/accounts/alice%40sori.test";
     let changed = admin.put(alice, &json!({"trunks": null, "password": "a new secret"}));
     hold("put", "/api/accounts/{address}", &changed);
-    let password = admin.send("POST", &format!("{alice}/password"), &[], None);
+    let password = admin.post(&format!("{alice}/password"), &json!({}));
     assert_eq!(password.status, 200, "{}", password.text());
     hold("post", "/api/accounts/{address}/password", &password);
     let table = "user,enabled\nbob,\ncarol,x\n";
@@ -110,6 +110,11 @@ fn answers_are_as_described() {
     }
     let group = json!({"name": "Sales", "number": "200", "members": ["alice"]});
     hold("post", "/api/groups", &admin.post("/api/groups", &group));
+    for number in ["200", "91", "100", "echo", "nobody", "x@example.org"] {
+        let tried = admin.post("/api/rules/try", &json!({"caller": "alice", "number": number}));
+        assert_eq!(tried.status, 200, "{}", tried.text());
+        hold("post", "/api/rules/try", &tried);
+    }
     let operator = json!({"name": "kim", "role": "operator"});
     hold("post", "/api/administrators", &admin.post("/api/administrators", &operator));
     let role = json!({"role": "operator"});

@@ -108,3 +108,33 @@ fn groups_and_settings() {
     assert_eq!(admin.put("/api/settings", &json!({"colour": 1})).problem().0, 400);
     assert_eq!(admin.get("/api/settings").json(), changed);
 }
+
+#[test]
+fn a_number_can_be_tried() {
+    let world = World::new();
+    let admin = world.admin();
+    let tried = |number: &str, caller: &str| admin.post("/api/rules/try", &json!({"number": number, "caller": caller})).json();
+    assert_eq!(tried("alice", "")["kind"], "nobody");
+    admin.post("/api/accounts", &json!({"user": "alice", "aliases": ["100"]}));
+    admin.post("/api/accounts", &json!({"user": "bob"}));
+    let alice = tried("100", "bob");
+    assert_eq!((&alice["kind"], &alice["targets"]), (&json!("account"), &json!(["alice@sori.test"])));
+    assert_eq!(alice["outcome"], "finds no phone of alice@sori.test");
+    let trunk = admin.post("/api/trunks", &json!({"name": "Seoul", "host": "127.0.0.1", "check_every": 0})).json();
+    let action = json!({"kind": "trunks", "trunks": [trunk["id"]], "mode": "in_order"});
+    let mut out = rule("out", "9.", action);
+    out["rewrite"]["strip"] = json!(1);
+    assert_eq!(admin.post("/api/rules", &out).status, 201);
+    let called = tried("9021234", "bob");
+    assert_eq!((&called["kind"], &called["number"]), (&json!("trunks"), &json!("021234")), "{called}");
+    assert_eq!(called["outcome"], "goes to 021234 through trunk Seoul");
+    assert_eq!(called["steps"][0]["name"], "out");
+    // Strangers do not get out.
+    let stranger = tried("9021234", "eve@example.net");
+    assert_eq!(stranger["kind"], "reject", "{stranger}");
+    assert_eq!(tried("echo", "bob")["kind"], "service");
+    assert_eq!(tried("x@example.net", "bob")["kind"], "domain");
+    let unknown = admin.post("/api/rules/try", &json!({"number": "1", "trunk": "x"}));
+    assert_eq!(unknown.problem().2, "trunk");
+    assert_eq!(admin.post("/api/rules/try", &json!({})).problem().2, "number");
+}

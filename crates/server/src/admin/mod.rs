@@ -18,8 +18,10 @@ pub use totals::Totals;
 pub use vital::{Vital, free_space};
 
 use crate::core::{Command, Shared};
-use crate::directory::Directory;
+use crate::dialplan::{Query, Resolved};
+use crate::directory::{Directory, Trunk};
 use crate::serve::Snapshot;
+use crate::trunks::TrunkStatus;
 
 /// How long a change may take to be in force.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
@@ -113,6 +115,22 @@ impl Admin {
             }
         }
         before.iter().copied().fold(Totals::default(), Totals::plus)
+    }
+
+    /// How a trunk stands.
+    pub fn trunk_status(&self, trunk: &Trunk) -> TrunkStatus {
+        self.shared.trunks.status(trunk)
+    }
+
+    /// What would become of a request now, and why.
+    pub fn explain(&self, query: &Query) -> Resolved {
+        self.shared.explain(query)
+    }
+
+    /// Whether `user@domain` is an account that may call.
+    pub fn is_account(&self, address: &str) -> bool {
+        let found = self.shared.accounts.find(address);
+        found.is_some_and(|account| account.enabled)
     }
 
     /// Waits until changes of accounts are in force.
