@@ -15,7 +15,7 @@ use sip::ua;
 use store::Store;
 
 use crate::accounts::Accounts;
-use crate::bridge::{Bridges, Order};
+use crate::bridge::{Bridges, LinkCommand, Order};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::domains::Domains;
@@ -92,12 +92,16 @@ pub(crate) enum Command {
     Count(usize, SyncSender<(usize, Counters)>),
     /// A second has passed for the trunks.
     Trunks,
+    /// A bridge of another shard has something to say.
+    Link(LinkCommand),
 }
 
 /// The owner of one shard.
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) shard: usize,
+    /// How many shards there are.
+    pub(crate) shards: usize,
     /// Calls of services.
     pub(crate) calls: HashMap<ua::CallId, CallKey, ahash::RandomState>,
     /// What calls are for that the user agent has just taken in.
@@ -115,10 +119,11 @@ pub(crate) enum Wanted {
 }
 
 impl Core {
-    pub(crate) fn new(shared: Arc<Shared>, shard: usize) -> Core {
+    pub(crate) fn new(shared: Arc<Shared>, (shard, shards): (usize, usize)) -> Core {
         Core {
             shared,
             shard,
+            shards,
             calls: HashMap::with_hasher(crate::accounts::hasher()),
             wanted: HashMap::with_hasher(crate::accounts::hasher()),
             bridges: Bridges::new(),
@@ -166,6 +171,7 @@ impl Owner for Core {
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
             // Nobody waits any longer when this shard was too slow.
             Command::Count(shard, told) => drop(told.try_send((shard, endpoint.transactions().counters))),
+            Command::Link(command) => self.on_link_command(now, endpoint, command),
             Command::Trunks => {
                 let shared = self.shared.clone();
                 let all = shared.directory.snapshot();

@@ -21,6 +21,7 @@ mod error;
 mod location;
 mod planned;
 mod register;
+pub mod relay;
 mod routing;
 mod serve;
 mod services;

@@ -67,6 +67,20 @@ impl Facts {
 impl Core {
     /// A request that is neither REGISTER nor in a dialog of our own.
     pub(crate) fn on_routable(&mut self, now: Time, endpoint: &mut Endpoint, id: ServerId) {
+        match replaced_dialog(endpoint, id) {
+            Some(replaces) => self.ask_for_dialog(&replaces, id),
+            None => self.on_routable_knowing(now, endpoint, id, None),
+        }
+    }
+
+    /// The same when it is known whether an INVITE takes the place of a call that is bridged here.
+    pub(crate) fn on_routable_knowing(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: ServerId,
+        replaces: Option<String>,
+    ) {
         let Some(facts) = self.facts(endpoint, id) else {
             endpoint.respond(id, &Reply::new(StatusCode(400)));
             return;
@@ -98,6 +112,10 @@ impl Core {
                 return;
             }
         }
+        if replaces.is_some() {
+            self.take_over(now, endpoint, id, facts, replaces);
+            return;
+        }
         let spent = facts.realm();
         match facts.route {
             Route::Server if facts.in_dialog => answer(endpoint, id, 481),
@@ -127,6 +145,7 @@ impl Core {
                     attempt,
                     account: facts.caller,
                     trunk,
+                    replaces: None,
                 };
                 self.bridge(now, endpoint, id, order);
             }
@@ -164,6 +183,28 @@ impl Core {
                 endpoint.forward(id, forward);
             }
         }
+    }
+
+    /// An INVITE that takes the place of a call which is bridged here (RFC 3891 §8: only for those who are known).
+    fn take_over(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: ServerId,
+        facts: Facts,
+        replaces: Option<String>,
+    ) {
+        if facts.caller.is_none() && !facts.from_trunk && !self.is_open() {
+            answer(endpoint, id, 403);
+            return;
+        }
+        let order = Order {
+            attempt: Arc::default(),
+            account: facts.caller,
+            trunk: None,
+            replaces,
+        };
+        self.bridge(now, endpoint, id, order);
     }
 
     /// Nobody has to say who they are, so nobody is kept from calling elsewhere.
@@ -307,6 +348,15 @@ fn refusal(endpoint: &Endpoint, id: ServerId, route: &Route) -> Option<(u16, Opt
         .map(|tag| String::from_utf8_lossy(tag).into_owned())
         .collect();
     (!required.is_empty()).then(|| (420, Some(required.join(", "))))
+}
+
+/// The dialog that a new INVITE wants to take the place of.
+fn replaced_dialog(endpoint: &Endpoint, id: ServerId) -> Option<String> {
+    let packet = endpoint.request(id)?;
+    let value = packet.value(HeaderName::Replaces)?;
+    let to = NameAddr::check(packet.value(HeaderName::To)?).ok()?;
+    let is_new = packet.method() == Some(Method::Invite) && to.is_none();
+    is_new.then(|| String::from_utf8_lossy(value).into_owned())
 }
 
 fn answer(endpoint: &mut Endpoint, id: ServerId, code: u16) {

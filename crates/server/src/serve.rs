@@ -213,7 +213,7 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
         for domain in shared.domains.names() {
             endpoint.add_domain(domain);
         }
-        shards.push((endpoint, Core::new(shared.clone(), shard)));
+        shards.push((endpoint, Core::new(shared.clone(), (shard, count))));
     }
     let mut settings = NetConfig::new(config.listen.clone());
     settings.advertised_host.clone_from(&config.advertised_host);

@@ -1,12 +1,15 @@
 //! What happens in bridged calls: what one side does is told the other.
 
+use std::time::Duration;
+
 use sip::Endpoint;
 use sip::message::StatusCode;
 use sip::time::Time;
 use sip::ua::{CallId, Cause, Event};
 
 use super::identity::Caller;
-use super::{Order, Purpose};
+use super::link::{Inside, Told};
+use super::{Order, Party, Purpose};
 use crate::core::Core;
 
 impl Core {
@@ -43,6 +46,7 @@ impl Core {
         let Some((call, id)) = known else {
             return Some(event);
         };
+        let party = Party::Leg(call);
         match event {
             Event::Progress {
                 status,
@@ -50,21 +54,24 @@ impl Core {
                 body,
                 offer,
                 ..
-            } => self.on_progress(
-                now,
-                endpoint,
-                id,
-                call,
-                (status, &reason),
-                body.filter(|_| !offer),
-            ),
+            } => {
+                let body = body.filter(|_| !offer);
+                self.on_progress(now, endpoint, id, call, (status, &reason), body);
+            }
             Event::RangOut { .. } => self.on_rang_out(now, endpoint, call),
             Event::Established { body, .. } => self.on_leg_answered(now, endpoint, id, call, body),
-            Event::Acknowledged { body, .. } => self.on_acknowledged(now, endpoint, id, call, body),
-            Event::Reoffered { offer, .. } => self.on_reoffered(now, endpoint, id, call, offer),
-            Event::Reanswered { body, .. } => self.on_reanswered(now, endpoint, id, call, body),
+            Event::Acknowledged { body, .. } => {
+                self.on_acknowledged(now, endpoint, id, party, body)
+            }
+            Event::Reoffered { offer, .. } => self.on_reoffered(now, endpoint, id, party, offer),
+            Event::Reanswered { body, .. } => self.on_reanswered(now, endpoint, id, party, body),
             Event::ReofferRefused { cause, .. } => {
-                self.on_reoffer_refused(now, endpoint, id, call, &cause)
+                let status = match cause {
+                    Cause::Refused { status, .. } => status,
+                    Cause::TimedOut => StatusCode(408),
+                    _ => StatusCode(488),
+                };
+                self.on_reoffer_refused(now, endpoint, id, party, status);
             }
             Event::ReofferWithdrawn { .. } => {
                 if let Some(bridge) = self.bridges.all.get_mut(&id) {
@@ -74,54 +81,81 @@ impl Core {
             Event::Ended { cause, .. } => self.on_ended(now, endpoint, id, call, &cause),
             Event::Dtmf {
                 digit, duration, ..
-            } => {
-                self.tell_peer(id, call, endpoint, |agent, tx, peer| {
-                    agent.press(now, tx, peer, digit, duration)
-                });
-            }
+            } => self.press_peer(now, endpoint, id, party, digit, duration),
             Event::Request {
                 method,
                 info_package,
                 content_type,
                 body,
                 ..
-            } => self.tell_peer(id, call, endpoint, |agent, tx, peer| {
-                if method == "INFO" {
-                    let body =
-                        (!body.is_empty()).then_some((content_type.as_str(), body.as_slice()));
-                    agent.info(now, tx, peer, info_package.as_deref(), body)
-                } else {
-                    agent.message_in(now, tx, peer, &content_type, &body)
-                }
-            }),
+            } => {
+                let inside = Inside {
+                    method,
+                    info_package,
+                    content_type,
+                    body,
+                };
+                self.tell_peer(now, endpoint, id, party, inside);
+            }
             Event::TransferRequested {
-                transfer,
-                target,
-                replaces,
-                ..
-            } => self.on_transfer(now, endpoint, id, call, transfer, &target, replaces),
+                transfer, target, ..
+            } => self.on_transfer(now, endpoint, id, call, transfer, &target),
             _ => {}
         }
         None
     }
 
-    /// A request inside the call goes to the other side as well.
-    fn tell_peer<T>(
+    fn peer_of(&self, id: u64, party: Party) -> Option<Party> {
+        self.bridges.all.get(&id)?.peer(party)
+    }
+
+    /// A key that one side pressed is pressed at the other.
+    pub(super) fn press_peer(
         &mut self,
-        id: u64,
-        call: CallId,
+        now: Time,
         endpoint: &mut Endpoint,
-        tell: impl FnOnce(
-            &mut sip::ua::UserAgent,
-            &mut sip::transaction::Transactions,
-            CallId,
-        ) -> Result<T, sip::ua::Misuse>,
+        id: u64,
+        by: Party,
+        digit: char,
+        duration: Duration,
     ) {
-        let Some(peer) = self.bridges.all.get(&id).and_then(|b| b.peer(call)) else {
-            return;
+        match self.peer_of(id, by) {
+            Some(Party::Link(link)) => self.tell(id, link, Told::Pressed(digit, duration)),
+            Some(Party::Leg(peer)) => {
+                let (agent, tx) = endpoint.agent();
+                if let Err(error) = agent.press(now, tx, peer, digit, duration) {
+                    tracing::debug!(%error, "a key could not be passed on");
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A request inside the call goes to the other side as well.
+    pub(super) fn tell_peer(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: u64,
+        by: Party,
+        inside: Inside,
+    ) {
+        let peer = match self.peer_of(id, by) {
+            Some(Party::Link(link)) => return self.tell(id, link, Told::Request(inside)),
+            Some(Party::Leg(peer)) => peer,
+            None => return,
         };
         let (agent, tx) = endpoint.agent();
-        if let Err(error) = tell(agent, tx, peer) {
+        let Inside {
+            content_type, body, ..
+        } = &inside;
+        let sent = if inside.method == "INFO" {
+            let body = (!body.is_empty()).then_some((content_type.as_str(), body.as_slice()));
+            agent.info(now, tx, peer, inside.info_package.as_deref(), body)
+        } else {
+            agent.message_in(now, tx, peer, content_type, body)
+        };
+        if let Err(error) = sent {
             tracing::debug!(%error, "a request inside a call could not be passed on");
         }
     }
@@ -176,26 +210,30 @@ impl Core {
         }
     }
 
-    /// The ACK to our 2xx came; when the answer is in it, the other side waits for it.
-    fn on_acknowledged(
+    /// The ACK to a 2xx came; when the answer is in it, the other side waits for it.
+    pub(super) fn on_acknowledged(
         &mut self,
         now: Time,
         endpoint: &mut Endpoint,
         id: u64,
-        call: CallId,
+        by: Party,
         body: Option<Vec<u8>>,
     ) {
         let Some(bridge) = self.bridges.all.get_mut(&id) else {
             return;
         };
-        if let (Some(body), Some(leg)) = (&body, bridge.leg_mut(call)) {
-            leg.said = Some(body.clone());
-        }
-        let Some(owed) = bridge.owed.take_if(|owed| *owed != call) else {
-            return;
+        bridge.hear(by, body.as_ref());
+        let done = match bridge.owed.take_if(|owed| *owed != by) {
+            None => return,
+            Some(Party::Link(link)) => {
+                self.tell(id, link, Told::Acknowledged(body));
+                return;
+            }
+            Some(Party::Leg(owed)) => {
+                let (agent, tx) = endpoint.agent();
+                body.map(|answer| agent.acknowledge(now, tx, owed, answer))
+            }
         };
-        let (agent, tx) = endpoint.agent();
-        let done = body.map(|answer| agent.acknowledge(now, tx, owed, answer));
         if !matches!(done, Some(Ok(()))) {
             tracing::debug!("a call has no answer to its offer and ends");
             self.end_bridge(now, endpoint, id, None);
@@ -203,95 +241,107 @@ impl Core {
     }
 
     /// One side wants another session: hold, resume, more media.
-    fn on_reoffered(
+    pub(super) fn on_reoffered(
         &mut self,
         now: Time,
         endpoint: &mut Endpoint,
         id: u64,
-        call: CallId,
+        by: Party,
         offer: Option<Vec<u8>>,
     ) {
         let Some(bridge) = self.bridges.all.get_mut(&id) else {
             return;
         };
-        let peer = bridge
-            .peer(call)
-            .filter(|_| bridge.asking.is_none() && !bridge.joining && bridge.hunt.is_none());
-        if let (Some(offer), Some(leg)) = (&offer, bridge.leg_mut(call)) {
-            leg.said = Some(offer.clone());
-        }
+        bridge.hear(by, offer.as_ref());
+        let free = bridge.asking.is_none() && !bridge.joining && bridge.hunt.is_none();
+        let peer = bridge.peer(by).filter(|_| free);
         let (agent, tx) = endpoint.agent();
         let asked = match peer {
-            Some(peer) => agent.reoffer(now, tx, peer, offer).is_ok(),
+            Some(Party::Leg(peer)) => agent.reoffer(now, tx, peer, offer).is_ok(),
+            Some(Party::Link(link)) => {
+                bridge.asking = Some(by);
+                self.tell(id, link, Told::Offer(offer));
+                return;
+            }
             None => false,
         };
         if asked {
-            bridge.asking = Some(call);
+            bridge.asking = Some(by);
         } else {
             // RFC 3261 §14.2: it tries again.
-            let _ = agent.reject(now, tx, call, StatusCode(491), None);
+            self.refuse(now, endpoint, id, by, StatusCode(491));
         }
     }
 
-    fn on_reanswered(
+    pub(super) fn on_reanswered(
         &mut self,
         now: Time,
         endpoint: &mut Endpoint,
         id: u64,
-        call: CallId,
+        by: Party,
         body: Option<Vec<u8>>,
     ) {
         let Some(bridge) = self.bridges.all.get_mut(&id) else {
             return;
         };
-        let said_nothing = bridge
-            .peer(call)
-            .and_then(|p| bridge.leg(p))
-            .is_some_and(|l| l.said.is_none());
-        if let (Some(body), Some(leg)) = (&body, bridge.leg_mut(call)) {
-            leg.said = Some(body.clone());
-        }
+        bridge.hear(by, body.as_ref());
         let Some(asking) = bridge.asking.take() else {
             if bridge.joining {
-                self.on_introduced(now, endpoint, id, call, body);
+                self.on_introduced(now, endpoint, id, by, body);
             }
             return;
         };
-        if said_nothing {
-            bridge.owed = Some(call);
+        if bridge.said(asking).is_none() {
+            // It asked for an offer, and answers in its ACK.
+            bridge.owed = Some(by);
         }
-        let (agent, tx) = endpoint.agent();
-        if let Err(error) = agent.accept(now, tx, asking, body.as_deref().unwrap_or_default()) {
-            tracing::debug!(%error, "an answer came too late");
+        match asking {
+            Party::Link(link) => self.tell(id, link, Told::Answer(body)),
+            Party::Leg(asking) => {
+                let (agent, tx) = endpoint.agent();
+                let accepted = agent.accept(now, tx, asking, body.as_deref().unwrap_or_default());
+                if let Err(error) = accepted {
+                    tracing::debug!(%error, "an answer came too late");
+                }
+            }
         }
     }
 
-    fn on_reoffer_refused(
+    pub(super) fn on_reoffer_refused(
         &mut self,
         now: Time,
         endpoint: &mut Endpoint,
         id: u64,
-        call: CallId,
-        cause: &Cause,
+        by: Party,
+        status: StatusCode,
     ) {
         let Some(bridge) = self.bridges.all.get_mut(&id) else {
             return;
         };
         if bridge.joining {
             self.end_bridge(now, endpoint, id, None);
-            return;
+        } else if let Some(asking) = bridge.asking.take_if(|asking| *asking != by) {
+            self.refuse(now, endpoint, id, asking, status);
         }
-        let Some(asking) = bridge.asking.take_if(|asking| *asking != call) else {
-            return;
-        };
-        let status = match cause {
-            Cause::Refused { status, .. } => *status,
-            Cause::TimedOut => StatusCode(408),
-            _ => StatusCode(488),
-        };
-        let (agent, tx) = endpoint.agent();
-        // Who asked may have gone.
-        let _ = agent.reject(now, tx, asking, status, None);
+    }
+
+    /// Tells a side that its offer is not taken.
+    fn refuse(
+        &self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: u64,
+        party: Party,
+        status: StatusCode,
+    ) {
+        match party {
+            Party::Link(link) => self.tell(id, link, Told::Refused(status.0)),
+            Party::Leg(call) => {
+                let (agent, tx) = endpoint.agent();
+                // It may have gone.
+                let _ = agent.reject(now, tx, call, status, None);
+            }
+        }
     }
 
     /// One side is gone.
@@ -321,7 +371,11 @@ impl Core {
             .hunt
             .as_ref()
             .is_some_and(|h| matches!(h.purpose, Purpose::Transfer { by, .. } if by == call));
-        if transferring {
+        let seeking = bridge
+            .seeking
+            .as_ref()
+            .is_some_and(|(_, by, _)| *by == call);
+        if transferring || seeking {
             return;
         }
         let reason = match cause {

@@ -9,7 +9,7 @@ use sip::time::Time;
 use sip::ua::{Account, AccountId, CallId, Cause, Placing, Reliable};
 
 use super::identity::{Caller, escaped_user};
-use super::{Bridge, Class, Failure, Hunt, Leg, MAX_REDIRECTIONS, Order, Purpose, hang_up};
+use super::{Bridge, Class, Failure, Hunt, Leg, MAX_REDIRECTIONS, Order, Party, Purpose, hang_up};
 use crate::accounts::unix_millis;
 use crate::core::Core;
 use crate::dialplan::{Attempt, Destination, Plan, Query};
@@ -50,9 +50,11 @@ impl Core {
             far: None,
             hunt: None,
             caller,
+            link: None,
             asking: None,
             owed: None,
             joining: false,
+            seeking: None,
             talked: false,
             redirections: 0,
         };
@@ -60,7 +62,10 @@ impl Core {
         self.bridges.next += 1;
         self.bridges.of_call.insert(call, id);
         self.bridges.all.insert(id, bridge);
-        self.search(now, endpoint, id, order.attempt, Purpose::Answer);
+        match order.replaces {
+            Some(replaces) => self.seek(id, replaces),
+            None => self.search(now, endpoint, id, order.attempt, Purpose::Answer),
+        }
     }
 
     /// Rings all of an attempt; when nobody can be rung, goes on to what follows.
@@ -85,13 +90,10 @@ impl Core {
         };
         let rang = bridge.hunt.as_ref().is_some_and(|h| h.rings);
         let waiting = match purpose {
-            Purpose::Answer => bridge.near.as_ref(),
-            Purpose::Transfer { by, .. } => [&bridge.near, &bridge.far]
-                .into_iter()
-                .flatten()
-                .find(|l| l.call != by),
+            Purpose::Answer => bridge.near.as_ref().map(|leg| Party::Leg(leg.call)),
+            Purpose::Transfer { by, .. } => bridge.parties().find(|p| *p != Party::Leg(by)),
         };
-        let offer = waiting.and_then(|leg| leg.said.clone());
+        let offer = waiting.and_then(|party| bridge.said(party));
         bridge.hunt = Some(Hunt {
             attempt,
             legs: Vec::new(),
@@ -413,7 +415,7 @@ impl Core {
                     return;
                 };
                 if near.said.is_none() {
-                    bridge.owed = Some(call);
+                    bridge.owed = Some(Party::Leg(call));
                 }
                 let near = near.call;
                 let (agent, tx) = endpoint.agent();
@@ -426,7 +428,7 @@ impl Core {
             Purpose::Transfer { transfer, by } => {
                 let gone = bridge.part(by);
                 bridge.seat(leg);
-                let stays = bridge.peer(call);
+                let stays = bridge.peer(Party::Leg(call));
                 let (agent, tx) = endpoint.agent();
                 agent.report_transfer(now, tx, transfer, StatusCode(200), "OK");
                 if let Some(gone) = gone {
@@ -438,22 +440,6 @@ impl Core {
                     None => self.end_bridge(now, endpoint, id, None),
                 }
             }
-        }
-    }
-
-    /// Tells `call` the session of its new peer.
-    pub(super) fn introduce(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        id: u64,
-        call: CallId,
-        session: Option<Vec<u8>>,
-    ) {
-        let (agent, tx) = endpoint.agent();
-        if let Err(error) = agent.reoffer(now, tx, call, session) {
-            tracing::debug!(%error, "a call that was transferred cannot be connected");
-            self.end_bridge(now, endpoint, id, None);
         }
     }
 }

@@ -7,11 +7,13 @@
 //!                       └─ hunt: the legs that ring until one becomes far
 //! ```
 //!
-//! Both dialogs belong to the shard of the caller's Call-ID. Descriptions pass as they are.
+//! Both dialogs belong to the shard of the caller's Call-ID. Descriptions pass as they are. Where a transfer brings two
+//! calls together, one side of each is the other bridge ([`Link`]), which may be in another shard.
 
 mod events;
 mod hunt;
 mod identity;
+mod link;
 mod transfer;
 
 use std::collections::HashMap;
@@ -30,6 +32,8 @@ use crate::trunks::TrunkCall;
 
 pub(crate) use hunt::trunk_account;
 use identity::Caller;
+pub(crate) use link::LinkCommand;
+use link::{Link, Told};
 
 /// How often one call is sent on by phones (3xx) and transfers.
 const MAX_REDIRECTIONS: u8 = 5;
@@ -43,6 +47,8 @@ pub(crate) struct Order {
     pub(crate) account: Option<String>,
     /// The trunk that it came from.
     pub(crate) trunk: Option<Arc<Trunk>>,
+    /// The dialog that it takes the place of (RFC 3891), instead of ringing anybody.
+    pub(crate) replaces: Option<String>,
 }
 
 /// One side of a bridged call.
@@ -62,18 +68,29 @@ struct Leg {
 struct Bridge {
     near: Option<Leg>,
     far: Option<Leg>,
+    /// The side that is in another bridge, and what it said last about its session.
+    link: Option<(Link, Option<Vec<u8>>)>,
     /// The search for somebody to talk to.
     hunt: Option<Hunt>,
     caller: Caller,
     /// The side whose offer waits for the other side's answer.
-    asking: Option<CallId>,
+    asking: Option<Party>,
     /// The side that gets the answer which comes with the other side's ACK.
-    owed: Option<CallId>,
+    owed: Option<Party>,
     /// Two sides that were in other calls and get to know each other's sessions.
     joining: bool,
+    /// A transfer that waits for the bridge of the target.
+    seeking: Option<(TransferId, CallId, String)>,
     /// Somebody answered.
     talked: bool,
     redirections: u8,
+}
+
+/// Who takes part in a bridged call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Party {
+    Leg(CallId),
+    Link(Link),
 }
 
 /// A search for somebody who answers.
@@ -161,12 +178,36 @@ impl Bridge {
         [&self.near, &self.far].into_iter().flatten()
     }
 
-    /// The other side of the one that `call` is.
-    fn peer(&self, call: CallId) -> Option<CallId> {
-        self.leg(call)?;
-        self.sides()
-            .map(|leg| leg.call)
-            .find(|other| *other != call)
+    fn parties(&self) -> impl Iterator<Item = Party> {
+        let link = self.link.iter().map(|(link, _)| Party::Link(*link));
+        self.sides().map(|leg| Party::Leg(leg.call)).chain(link)
+    }
+
+    /// The other side of this one.
+    fn peer(&self, of: Party) -> Option<Party> {
+        self.parties().find(|party| *party == of)?;
+        self.parties().find(|party| *party != of)
+    }
+
+    /// What a side said last about its session.
+    fn said(&self, by: Party) -> Option<Vec<u8>> {
+        match by {
+            Party::Leg(call) => self.leg(call)?.said.clone(),
+            Party::Link(_) => self.link.as_ref()?.1.clone(),
+        }
+    }
+
+    fn hear(&mut self, from: Party, session: Option<&Vec<u8>>) {
+        let Some(session) = session else {
+            return;
+        };
+        let place = match from {
+            Party::Leg(call) => self.leg_mut(call).map(|leg| &mut leg.said),
+            Party::Link(_) => self.link.as_mut().map(|(_, said)| said),
+        };
+        if let Some(place) = place {
+            *place = Some(session.clone());
+        }
     }
 
     /// Takes a side out.
@@ -196,7 +237,7 @@ impl Core {
         order: Order,
     ) {
         let (agent, tx) = endpoint.agent();
-        if let Some(call) = agent.accept_request(now, tx, id, None) {
+        if let Some(call) = agent.accept_to_bridge(now, tx, id) {
             self.wanted.insert(call, Wanted::Bridge(Box::new(order)));
         }
     }
@@ -214,6 +255,9 @@ impl Core {
         let Some(mut bridge) = self.bridges.all.remove(&id) else {
             return;
         };
+        if let Some((link, _)) = bridge.link.take() {
+            self.tell(id, link, Told::Gone(reason.map(str::to_owned)));
+        }
         let hunting = bridge.hunt.take().map(|h| h.legs).unwrap_or_default();
         let legs = [bridge.near.take(), bridge.far.take()]
             .into_iter()

@@ -1,14 +1,18 @@
 //! Transfers inside bridged calls (REFER, RFC 3515, RFC 5589): this server does what is asked for, so that the other side,
 //! often a gateway, needs to know nothing of transfers.
 
+use std::sync::Arc;
+
 use sip::Endpoint;
 use sip::message::StatusCode;
 use sip::time::Time;
 use sip::ua::{CallId, TransferId};
+use sip::uri::Uri;
 
-use super::{Bridge, MAX_REDIRECTIONS, Purpose, hang_up};
+use super::link::Told;
+use super::{MAX_REDIRECTIONS, Party, Purpose};
 use crate::core::Core;
-use crate::dialplan::Plan;
+use crate::dialplan::{Attempt, Destination, Plan};
 
 impl Core {
     /// One side asks that the other one be connected to somebody else.
@@ -21,12 +25,28 @@ impl Core {
         by: CallId,
         transfer: TransferId,
         target: &str,
-        replaces: bool,
     ) {
-        match self.transfer_plan(id, by, target) {
-            Err(status) => refuse(now, endpoint, transfer, status),
-            Ok(_) if replaces => self.join(now, endpoint, id, by, transfer),
-            Ok(Plan::Ring(attempt)) => {
+        let Some(bridge) = self.bridges.all.get_mut(&id) else {
+            return refuse(now, endpoint, transfer, 481);
+        };
+        bridge.redirections = bridge.redirections.saturating_add(1);
+        if !bridge.is_quiet(by) || bridge.redirections > MAX_REDIRECTIONS {
+            return refuse(now, endpoint, transfer, 491);
+        }
+        let account = bridge.leg(by).and_then(|l| l.account.clone());
+        let (agent, tx) = endpoint.agent();
+        let headers = agent.transfer_headers(transfer);
+        let replaces = headers.iter().find(|(name, _)| name == "Replaces");
+        if let Some((_, replaces)) = replaces {
+            // Attended: the target is in a call with the one who asks, bridged in some shard or not at all.
+            if agent.take_transfer(now, tx, transfer).is_ok() {
+                bridge.seeking = Some((transfer, by, target.to_owned()));
+                self.seek(id, replaces.clone());
+            }
+            return;
+        }
+        match self.plan_for(account.as_deref(), target) {
+            Plan::Ring(attempt) => {
                 let (agent, tx) = endpoint.agent();
                 if agent.take_transfer(now, tx, transfer).is_ok() {
                     self.search(
@@ -38,72 +58,84 @@ impl Core {
                     );
                 }
             }
-            Ok(Plan::Reject { status, .. }) => refuse(now, endpoint, transfer, status),
-            Ok(Plan::Service(_) | Plan::Nobody) => refuse(now, endpoint, transfer, 404),
+            Plan::Reject { status, .. } => refuse(now, endpoint, transfer, status),
+            Plan::Service(_) | Plan::Nobody => refuse(now, endpoint, transfer, 404),
         }
     }
 
-    fn transfer_plan(&mut self, id: u64, by: CallId, target: &str) -> Result<Plan, u16> {
-        let bridge = self.bridges.all.get_mut(&id).ok_or(481u16)?;
-        let can = bridge.hunt.is_none() && bridge.peer(by).is_some();
-        bridge.redirections = bridge.redirections.saturating_add(1);
-        if !can || bridge.redirections > MAX_REDIRECTIONS {
-            return Err(491);
-        }
-        let account = bridge.leg(by).and_then(|l| l.account.clone());
-        Ok(self.plan_for(account.as_deref(), target))
+    /// No bridge has the dialog that is to be replaced.
+    pub(super) fn on_not_joined(&mut self, now: Time, endpoint: &mut Endpoint, id: u64) {
+        let Some(bridge) = self.bridges.all.get_mut(&id) else {
+            return;
+        };
+        let Some((transfer, by, target)) = bridge.seeking.take() else {
+            // It ended while the INVITE was on its way here.
+            let near = bridge.near.as_ref().map(|leg| leg.call);
+            let (agent, tx) = endpoint.agent();
+            if let Some(near) = near {
+                // Who has given up needs no refusal; the end of the call clears the rest away.
+                let _ = agent.reject(now, tx, near, StatusCode(481), None);
+            }
+            return;
+        };
+        // The target is in a call with the one who asks that passes here only by proxy: its phone is told.
+        let (agent, _) = endpoint.agent();
+        let headers = agent.transfer_headers(transfer);
+        bridge.caller.headers.extend(headers);
+        let attempt = self.phone_of(endpoint, &target);
+        self.search(
+            now,
+            endpoint,
+            id,
+            Arc::new(attempt),
+            Purpose::Transfer { transfer, by },
+        );
     }
 
-    /// Attended transfer: the peers of the two calls of the one who asks get connected.
-    fn join(
+    /// The phone that a Contact or address means. A phone of ours is reached the way that it registered.
+    fn phone_of(&self, endpoint: &Endpoint, target: &str) -> Attempt {
+        let to = self.number_of(target).map(|(user, domain)| {
+            let uri = Uri::parse(target.as_bytes()).ok();
+            let is_contact = uri.is_some_and(|uri| {
+                uri.host.ip().is_some() && !endpoint.own_names().is_self(&uri.host, uri.port)
+            });
+            let own = format!("{user}@{}", self.shared.domains.default_name());
+            if !is_contact {
+                return Destination::Account(format!("{user}@{domain}"));
+            }
+            let place = target.split_once('@').map_or("", |(_, place)| place);
+            let place = place.split([';', '?']).next().unwrap_or_default();
+            let bindings = self.shared.location.find(&own);
+            let is_here = bindings
+                .is_some_and(|all| all.iter().any(|b| b.contact.contains(&format!("@{place}"))));
+            if is_here {
+                Destination::Account(own)
+            } else {
+                let bare = target.split_once(':').map_or(target, |(_, bare)| bare);
+                Destination::Elsewhere(bare.to_owned())
+            }
+        });
+        Attempt::only(to.into_iter().collect())
+    }
+
+    /// Tells a side the session of its new peer.
+    pub(super) fn introduce(
         &mut self,
         now: Time,
         endpoint: &mut Endpoint,
         id: u64,
-        by: CallId,
-        transfer: TransferId,
+        party: Party,
+        session: Option<Vec<u8>>,
     ) {
-        let (agent, tx) = endpoint.agent();
-        let other = agent.transfer_replaces(tx, transfer);
-        let there = other.and_then(|other| Some((other, *self.bridges.of_call.get(&other)?)));
-        let Some((other, second)) = there.filter(|(_, second)| *second != id) else {
-            refuse(now, endpoint, transfer, 481);
-            return;
-        };
-        let ready = |bridge: Option<&Bridge>, call| {
-            bridge.is_some_and(|b| b.hunt.is_none() && b.asking.is_none() && b.peer(call).is_some())
-        };
-        let both =
-            ready(self.bridges.all.get(&id), by) && ready(self.bridges.all.get(&second), other);
-        if !both || agent.take_transfer(now, tx, transfer).is_err() {
-            refuse(now, endpoint, transfer, 491);
-            return;
-        }
-        agent.report_transfer(now, tx, transfer, StatusCode(200), "OK");
-        let Some(mut gone) = self.bridges.all.remove(&second) else {
-            return;
-        };
-        gone.part(other);
-        let moved = [gone.near.take(), gone.far.take()]
-            .into_iter()
-            .flatten()
-            .next();
-        let Some(bridge) = self.bridges.all.get_mut(&id) else {
-            return;
-        };
-        bridge.part(by);
-        let stays = [&bridge.near, &bridge.far].into_iter().flatten().next();
-        let session = stays.and_then(|l| l.said.clone());
-        for left in [by, other] {
-            self.bridges.of_call.remove(&left);
-            hang_up(now, endpoint, left, None);
-        }
-        if let (Some(moved), Some(bridge)) = (moved, self.bridges.all.get_mut(&id)) {
-            let call = moved.call;
-            bridge.seat(moved);
-            bridge.joining = true;
-            self.bridges.of_call.insert(call, id);
-            self.introduce(now, endpoint, id, call, session);
+        match party {
+            Party::Link(link) => self.tell(id, link, Told::Offer(session)),
+            Party::Leg(call) => {
+                let (agent, tx) = endpoint.agent();
+                if let Err(error) = agent.reoffer(now, tx, call, session) {
+                    tracing::debug!(%error, "a call that was transferred cannot be connected");
+                    self.end_bridge(now, endpoint, id, None);
+                }
+            }
         }
     }
 
@@ -113,14 +145,14 @@ impl Core {
         now: Time,
         endpoint: &mut Endpoint,
         id: u64,
-        call: CallId,
+        by: Party,
         answer: Option<Vec<u8>>,
     ) {
         let Some(bridge) = self.bridges.all.get_mut(&id) else {
             return;
         };
         bridge.joining = false;
-        if let Some(peer) = bridge.peer(call) {
+        if let Some(peer) = bridge.peer(by) {
             self.introduce(now, endpoint, id, peer, answer);
         }
     }

@@ -167,6 +167,14 @@ fn a_call_leaves_through_a_trunk_that_asks_for_credentials() {
     far.expect_request("ACK");
     alice.send(&call.ack(&ok));
     assert_eq!(scene.server().trunk_status(&trunk).calls, 1);
+    let key = call
+        .within("INFO", &ok)
+        .body("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n");
+    alice.send(&key);
+    let pressed = far.expect_request("INFO");
+    assert!(pressed.body.starts_with(b"Signal=5\r\n"), "{pressed:?}");
+    far.respond(&pressed.reply(200, "", &[]));
+    alice.expect(200);
 
     // The gateway wants another session, and then hangs up.
     let mut again = from_callee("INVITE", &second, &answer, 1);
@@ -487,77 +495,193 @@ fn a_caller_from_outside_is_transferred_without_knowing_it() {
     assert!(ok.status() == 200);
 }
 
+/// A call that stands: the INVITE as it was sent, its 200, the INVITE as it came, and the answer.
+fn talk(caller: &mut Peer, far: &mut Peer, number: &str, session: &str) -> [Message; 3] {
+    let call = invite(caller, "alice", number, "offer");
+    caller.send(&call);
+    let got = far.expect_request("INVITE");
+    let answer = accept(far, &got, "g", session);
+    let ok = caller.expect(200);
+    caller.send(&call.ack(&ok));
+    far.expect_request("ACK");
+    [ok, got, answer]
+}
+
+/// A request of the caller in the dialog that a 200 made.
+fn from_caller(method: &str, ok: &Message) -> Request {
+    let mut request = Request::new(method, bare(ok.value("Contact")), "");
+    request.from = ok.value("From").into();
+    request.to = ok.value("To").into();
+    request.call = ok.value("Call-ID").into();
+    request.cseq = 10;
+    request
+}
+
+/// What a Refer-To says about a dialog that the caller is in.
+fn replaces(ok: &Message) -> String {
+    let tag = |value: &str| value.rsplit_once(";tag=").unwrap().1.to_owned();
+    format!(
+        "{}%3Bto-tag%3D{}%3Bfrom-tag%3D{}",
+        ok.value("Call-ID"),
+        tag(ok.value("To")),
+        tag(ok.value("From")),
+    )
+}
+
+/// Answers what comes until both calls of the one who transfers have ended.
+fn is_released(peer: &mut Peer, byes: usize) {
+    let (mut ended, mut accepted, mut told) = (0, false, false);
+    while ended < byes || !accepted || !told {
+        let message = peer.receive();
+        if message.is_request() {
+            ended += usize::from(message.method() == "BYE");
+            told |= message.body.starts_with(b"SIP/2.0 200");
+            peer.respond(&message.reply(200, "", &[]));
+        } else {
+            accepted |= message.status() == 202;
+        }
+    }
+}
+
 #[test]
 fn two_calls_become_one() {
-    // One worker: both calls of Alice are in its shard.
     let scene = Scene::with(|c| {
         c.authentication = Authentication::NONE;
-        c.workers = 1;
+        c.workers = 4;
     });
-    let mut alice = Peer::udp(scene.udp());
     let (mut one, mut two) = (gateway(&scene), gateway(&scene));
     let directory = scene.server().directory();
     let first = directory.put_trunk(trunk_to(&one, "one")).unwrap();
     let second = directory.put_trunk(trunk_to(&two, "two")).unwrap();
-    leave_through(&scene, &[&first]);
-    let talk = |alice: &mut Peer, far: &mut Peer, number: &str, answer: &str| {
-        let call = invite(alice, "alice", number, "offer");
-        alice.send(&call);
-        let got = far.expect_request("INVITE");
-        let answer = accept(far, &got, "g", answer);
-        let ok = alice.expect(200);
-        alice.send(&call.ack(&ok));
-        far.expect_request("ACK");
-        (call, ok, got, answer)
-    };
-    let (call, ok, at_one, from_one) = talk(&mut alice, &mut one, "0255501234", "session of one");
-    let rule = directory.snapshot().rules[0].rule.id.clone();
-    directory.remove_rule(&rule).unwrap();
-    leave_through(&scene, &[&second]);
-    let (_, ok_two, ..) = talk(&mut alice, &mut two, "0255504321", "session of two");
+    // The two calls are in the same shard or not: both happen.
+    for _ in 0..6 {
+        let mut alice = Peer::udp(scene.udp());
+        leave_through(&scene, &[&first]);
+        let [ok, at_one, from_one] = talk(&mut alice, &mut one, "0255501234", "session of one");
+        let rule = directory.snapshot().rules[0].rule.id.clone();
+        directory.remove_rule(&rule).unwrap();
+        leave_through(&scene, &[&second]);
+        let [ok_two, ..] = talk(&mut alice, &mut two, "0255504321", "session of two");
+        let rule = directory.snapshot().rules[0].rule.id.clone();
+        directory.remove_rule(&rule).unwrap();
 
-    let tag = |value: &str| value.rsplit_once(";tag=").unwrap().1.to_owned();
-    let replaces = format!(
-        "{}%3Bto-tag%3D{}%3Bfrom-tag%3D{}",
-        ok_two.value("Call-ID"),
-        tag(ok_two.value("To")),
-        tag(ok_two.value("From")),
-    );
-    let mut refer = call.within("REFER", &ok);
-    refer = refer.header("Contact", &alice.contact("alice")).header(
-        "Refer-To",
-        &format!("<sip:0255504321@{DOMAIN}?Replaces={replaces}>"),
-    );
-    alice.send(&refer);
-    let met = two.expect_request("INVITE");
-    assert_eq!(met.body, b"session of one");
-    two.respond(&with_body(
-        met.reply(200, "", &[("Contact", &two.contact("g"))]),
-        "two for one",
-    ));
-    two.expect_request("ACK");
-    let met = one.expect_request("INVITE");
-    assert_eq!(met.body, b"two for one");
-    one.respond(&with_body(
-        met.reply(200, "", &[("Contact", &one.contact("g"))]),
-        "session of one",
-    ));
-    one.expect_request("ACK");
-    let (mut byes, mut accepted) = (0, 0);
-    while byes < 2 || accepted < 1 {
-        let message = alice.receive();
-        match message.is_request() {
-            true => {
-                byes += usize::from(message.method() == "BYE");
-                alice.respond(&message.reply(200, "", &[]));
-            }
-            false => accepted += usize::from(message.status() == 202),
-        }
+        let target = format!("<sip:0255504321@{DOMAIN}?Replaces={}>", replaces(&ok_two));
+        let refer = from_caller("REFER", &ok)
+            .header("Contact", &alice.contact("alice"))
+            .header("Refer-To", &target);
+        alice.send(&refer);
+        is_released(&mut alice, 2);
+        let met = one.expect_request("INVITE");
+        assert_eq!(met.body, b"session of two");
+        let contact = one.contact("g");
+        one.respond(&with_body(
+            met.reply(200, "", &[("Contact", &contact)]),
+            "one for two",
+        ));
+        one.expect_request("ACK");
+        let met = two.expect_request("INVITE");
+        assert_eq!(met.body, b"one for two");
+        let contact = two.contact("g");
+        two.respond(&with_body(
+            met.reply(200, "", &[("Contact", &contact)]),
+            "two again",
+        ));
+        two.expect_request("ACK");
+        one.send(&from_callee("BYE", &at_one, &from_one, 1));
+        one.expect(200);
+        let bye = two.expect_request("BYE");
+        two.respond(&bye.reply(200, "", &[]));
     }
-    one.send(&from_callee("BYE", &at_one, &from_one, 1));
-    one.expect(200);
-    let bye = two.expect_request("BYE");
-    two.respond(&bye.reply(200, "", &[]));
+}
+
+#[test]
+fn a_caller_is_handed_to_a_phone_that_was_asked_before() {
+    let scene = Scene::with(|c| c.authentication = Authentication::NONE);
+    let (mut alice, mut bob) = (Peer::udp(scene.udp()), Peer::udp(scene.udp()));
+    bob.register("bob", DOMAIN);
+    let mut far = gateway(&scene);
+    let directory = scene.server().directory();
+    let trunk = directory.put_trunk(trunk_to(&far, "provider")).unwrap();
+    leave_through(&scene, &[&trunk]);
+    let [ok, at_far, from_far] = talk(&mut alice, &mut far, "0255501234", "session of far");
+    // Alice asks Bob; that call is proxied.
+    let [with_bob, ..] = talk(&mut alice, &mut bob, "bob", "session of bob");
+    let target = format!(
+        "<{}?Replaces={}&Require=replaces>",
+        bare(with_bob.value("Contact")),
+        replaces(&with_bob)
+    );
+    let refer = from_caller("REFER", &ok)
+        .header("Contact", &alice.contact("alice"))
+        .header("Refer-To", &target);
+    alice.send(&refer);
+    let instead = bob.expect_request("INVITE");
+    assert_eq!(instead.value("Require"), "replaces");
+    assert!(
+        instead
+            .value("Replaces")
+            .starts_with(with_bob.value("Call-ID"))
+    );
+    assert_eq!(instead.body, b"session of far");
+    accept(&mut bob, &instead, "bob2", "bob for far");
+    bob.expect_request("ACK");
+    is_released(&mut alice, 1);
+    let met = far.expect_request("INVITE");
+    assert_eq!(met.body, b"bob for far");
+    let contact = far.contact("g");
+    far.respond(&with_body(
+        met.reply(200, "", &[("Contact", &contact)]),
+        "session of far",
+    ));
+    far.expect_request("ACK");
+    far.send(&from_callee("BYE", &at_far, &from_far, 1));
+    far.expect(200);
+    let bye = bob.expect_request("BYE");
+    bob.respond(&bye.reply(200, "", &[]));
+}
+
+#[test]
+fn a_phone_takes_the_place_of_another_in_a_call_from_outside() {
+    let scene = Scene::new();
+    let (mut alice, mut bob) = (Peer::udp(scene.udp()), Peer::udp(scene.udp()));
+    let mut far = gateway(&scene);
+    let directory = scene.server().directory();
+    let trunk = directory.put_trunk(trunk_to(&far, "provider")).unwrap();
+    leave_through(&scene, &[&trunk]);
+    let call = dial(&mut alice, "alice", "0255501234", "offer");
+    let got = far.expect_request("INVITE");
+    let answer = accept(&mut far, &got, "g", "session of far");
+    let ok = alice.expect(200);
+    alice.send(&call.ack(&ok));
+    far.expect_request("ACK");
+
+    let named = replaces(&ok).replace("%3B", ";").replace("%3D", "=");
+    let instead = invite(&bob, "bob", "0255501234", "offer of bob").header("Replaces", &named);
+    let challenge = bob.exchange(&instead);
+    assert_eq!(
+        challenge.status(),
+        407,
+        "who knows a dialog is not known by that"
+    );
+    let instead = bob.answered(&instead, &challenge, "bob", &password("bob"));
+    bob.send(&instead);
+    let met = far.expect_request("INVITE");
+    assert_eq!(met.body, b"offer of bob");
+    let contact = far.contact("g");
+    far.respond(&with_body(
+        met.reply(200, "", &[("Contact", &contact)]),
+        "far for bob",
+    ));
+    far.expect_request("ACK");
+    let answered = bob.expect(200);
+    assert_eq!(answered.body, b"far for bob");
+    bob.send(&instead.ack(&answered));
+    let bye = alice.expect_request("BYE");
+    alice.respond(&bye.reply(200, "", &[]));
+    far.send(&from_callee("BYE", &got, &answer, 1));
+    far.expect(200);
+    let bye = bob.expect_request("BYE");
+    bob.respond(&bye.reply(200, "", &[]));
 }
 
 #[test]

@@ -60,6 +60,7 @@ impl UserAgent {
         server: ServerId,
         (request, source): (Stored, Flow),
         account: Option<AccountId>,
+        obeys: bool,
     ) -> Option<CallId> {
         let packet = request.packet();
         if self.live >= MAX_CALLS {
@@ -71,7 +72,12 @@ impl UserAgent {
         if refuse_terms(now, tx, server, &packet, &extensions) {
             return None;
         }
-        let replaces = match self.replaced(tx, &packet) {
+        let replaced = if obeys {
+            self.replaced(tx, &packet)
+        } else {
+            Ok(None)
+        };
+        let replaces = match replaced {
             Ok(replaces) => replaces,
             Err(code) => {
                 tx.respond(now, server, &Reply::new(code));

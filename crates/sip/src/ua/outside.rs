@@ -31,6 +31,28 @@ impl UserAgent {
         server: ServerId,
         account: Option<AccountId>,
     ) -> Option<CallId> {
+        self.take_request(now, tx, server, account, true)
+    }
+
+    /// The same for a call that the owner connects as it likes: whatever Replaces says, no call of ours ends
+    /// for it.
+    pub fn accept_to_bridge(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        server: ServerId,
+    ) -> Option<CallId> {
+        self.take_request(now, tx, server, None, false)
+    }
+
+    fn take_request(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        server: ServerId,
+        account: Option<AccountId>,
+        replaces: bool,
+    ) -> Option<CallId> {
         let (request, source) = stored_request(tx, server)?;
         let packet = request.packet();
         let method = packet.method().unwrap_or(Method::Extension);
@@ -49,7 +71,9 @@ impl UserAgent {
             return None;
         }
         match method {
-            Method::Invite => return self.on_call(now, tx, server, (request, source), account),
+            Method::Invite => {
+                return self.on_call(now, tx, server, (request, source), account, replaces);
+            }
             Method::Options => self.answer_options(now, tx, server, account),
             Method::Refer => {
                 let refer = (&packet, source);

@@ -230,16 +230,19 @@ impl UserAgent {
         self.report(now, tx, transfer, status, reason, status.is_final());
     }
 
-    /// The call of ours that the target of a transfer is in, when this user agent has the dialog that
-    /// Replaces names (RFC 3891 §3), seen from the one who asks.
-    pub fn transfer_replaces(&self, tx: &Transactions, transfer: TransferId) -> Option<CallId> {
-        let role = &self.transfers.get(Key::from_u64(transfer.0))?.role;
-        let Role::Asked(asked) = role else {
-            return None;
-        };
-        let (_, value) = asked.headers.iter().find(|(name, _)| name == "Replaces")?;
-        let replaces = Replaces::parse(value.as_bytes()).ok()?;
-        // It is written for the target; the one who asks is in a call with us in its place.
+    /// The headers that the new call is to carry, as the one who asks wants it: Replaces, Referred-By.
+    pub fn transfer_headers(&self, transfer: TransferId) -> Vec<(String, String)> {
+        let known = self.transfers.get(Key::from_u64(transfer.0));
+        match known.map(|t| &t.role) {
+            Some(Role::Asked(asked)) => asked.headers.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The call of ours whose dialog this Replaces value names (RFC 3891 §3), from whichever side it is seen:
+    /// it is written for the one who is in the dialog with whoever writes it.
+    pub fn replaced_call(&self, tx: &Transactions, replaces: &str) -> Option<CallId> {
+        let replaces = Replaces::parse(replaces.as_bytes()).ok()?;
         [replaces.to_tag, replaces.from_tag]
             .into_iter()
             .find_map(|tag| self.find_call(tx, replaces.call_id, tag))
