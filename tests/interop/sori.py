@@ -52,7 +52,7 @@ class Sori:
         args = [self.world.binary, "serve", "--data", self.data, "--domain", self.domain]
         for address in (f"udp:{self.address}:{self.port}", f"tcp:{self.address}:{self.port}", *self.listen):
             args += ["--sip", address]
-        args += ["--auth", "register,invite" if self.auth else "none"]
+        args += ["--auth", "register,invite" if self.auth else "none", "--http", "none"]
         self.process = self.world.spawn(self.name, self.host, args)
         wait_answer(self)
 

@@ -8,6 +8,7 @@
 //! ```
 
 mod accounts;
+pub mod admin;
 mod agent;
 mod authenticate;
 mod bridge;

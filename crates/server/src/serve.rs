@@ -14,6 +14,7 @@ use sip::time::Time;
 use store::{AccountWatch, ServeLock, Store};
 
 use crate::accounts::{Accounts, unix_millis};
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::core::{Command, Core, Idle, Shared};
 use crate::directory::{Directory, Settings};
@@ -60,6 +61,18 @@ pub struct Snapshot {
     pub bindings: usize,
     /// Calls of the server's own services.
     pub service_calls: usize,
+}
+
+impl Shared {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let (users, bindings) = self.location.count();
+        Snapshot {
+            accounts: self.accounts.len(),
+            users,
+            bindings,
+            service_calls: self.services.calls(),
+        }
+    }
 }
 
 impl Server {
@@ -168,13 +181,14 @@ impl Server {
 
     /// Numbers about it now.
     pub fn snapshot(&self) -> Snapshot {
-        let (users, bindings) = self.shared.location.count();
-        Snapshot {
-            accounts: self.shared.accounts.len(),
-            users,
-            bindings,
-            service_calls: self.shared.services.calls(),
-        }
+        self.shared.snapshot()
+    }
+
+    /// A hold on it for those who show and change it.
+    pub fn admin(&self) -> Admin {
+        let statistics = self.network.statistics();
+        let shards = self.network.shards();
+        Admin::new(self.shared.clone(), statistics, self.listeners(), shards)
     }
 
     /// Ends calls of its own, takes nothing new, writes what waits, and is gone.

@@ -14,6 +14,8 @@ pub struct ServeFile {
     pub domains: Vec<String>,
     /// Addresses, as on the command line.
     pub sip: Vec<String>,
+    /// Where the console is served, or `none`.
+    pub http: Option<String>,
     /// What has to be authenticated.
     pub auth: Option<Words>,
     /// The hash functions of Digest to offer.
