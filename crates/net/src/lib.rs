@@ -57,4 +57,6 @@ pub use rtp_port::{PortPair, RtpPorts};
 pub use sip::shard::shard_of;
 pub use statistics::{Counter, Statistics};
 pub use tap::{Direction, Tap};
-pub use tls::{CertificateError, Certificates, HandshakeFailure, Tls, Trust, TrustError};
+pub use tls::{
+    CertificateError, Certificates, HandshakeFailure, OnFailure, Tls, Trust, TrustError,
+};

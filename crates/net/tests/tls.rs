@@ -11,7 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use net::{Certificates, Driver, Limits, NetConfig, NetError};
-use probe::{Ask, Heard, PATIENCE, Probe, answer, config, next, request, start};
+use probe::{Ask, Heard, PATIENCE, Probe, answer, config, next, raise_file_limit, request, start};
 use rustls::version::{TLS12, TLS13};
 use secure::{Authority, Folder, accepted, client, secure};
 use sip::flow::{ConnectionId, Flow, Transport};
@@ -319,6 +319,7 @@ fn what_was_not_written_when_tls_is_lost_is_undeliverable() {
 #[test]
 fn many_idle_connections_disturb_nobody() {
     const MANY: usize = 1_000;
+    raise_file_limit();
     let authority = Authority::new();
     let (config, _) = secure(Transport::Tls, &authority);
     let limits = Limits {

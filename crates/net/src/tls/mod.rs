@@ -24,8 +24,11 @@ pub struct Tls {
     /// For connections that we open: who may say who a peer is.
     pub trust: Option<Arc<Trust>>,
     /// Told of each handshake that fails, on the thread that met it; has to return at once.
-    pub on_failure: Option<Arc<dyn Fn(&HandshakeFailure) + Send + Sync>>,
+    pub on_failure: Option<OnFailure>,
 }
+
+/// Hears of a handshake that failed.
+pub type OnFailure = Arc<dyn Fn(&HandshakeFailure) + Send + Sync>;
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

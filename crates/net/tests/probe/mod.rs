@@ -206,3 +206,20 @@ pub fn tcp_flow(local: SocketAddr, remote: SocketAddr) -> Flow {
         ..Flow::udp(local, remote)
     }
 }
+
+/// As many open files as the system allows this process.
+pub fn raise_file_limit() {
+    #[cfg(target_os = "linux")]
+    {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the pointers lead to a value on this stack frame.
+        unsafe {
+            assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+            limit.rlim_cur = limit.rlim_max;
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+        }
+    }
+}
