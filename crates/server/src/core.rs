@@ -15,6 +15,7 @@ use store::Store;
 
 use crate::accounts::Accounts;
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::domains::Domains;
 use crate::location::Location;
 use crate::register::Registered;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) nonces: Nonces,
     pub(crate) store: Store,
     pub(crate) services: Services,
+    pub(crate) directory: Directory,
     pub(crate) remote: OnceLock<Remote<Command>>,
 }
 

@@ -12,6 +12,8 @@ mod agent;
 mod authenticate;
 mod config;
 mod core;
+pub mod dialplan;
+pub mod directory;
 mod domains;
 mod error;
 mod location;

@@ -131,13 +131,24 @@ impl Core {
 
     /// Nobody has to say who they are, so nobody is kept from calling elsewhere.
     fn is_open(&self) -> bool {
-        !self.shared.config.authentication.invite
+        !self
+            .shared
+            .directory
+            .snapshot()
+            .settings
+            .authentication
+            .invite
     }
 
     /// Users of our domains prove that they are who they say, unless the request came along our Record-Route (that is
     /// forwarded without asking) or gets nowhere: a To tag proves nothing.
     fn must_authenticate(&self, facts: &Facts) -> bool {
-        self.shared.config.authentication.invite
+        self.shared
+            .directory
+            .snapshot()
+            .settings
+            .authentication
+            .invite
             && facts.caller.is_some()
             && (!facts.in_dialog || matches!(facts.route, Route::Elsewhere | Route::User(_)))
             && !matches!(facts.method, Method::Ack | Method::Cancel)
@@ -171,7 +182,7 @@ impl Core {
             self.route(endpoint, &uri)
         };
         let domain = self.shared.domains.of(&uri.host);
-        let redirects = self.shared.config.redirect
+        let redirects = self.shared.directory.snapshot().settings.redirect
             || domain.is_some_and(|d| {
                 let listed = &self.shared.config.redirect_domains;
                 listed.iter().any(|r| r.eq_ignore_ascii_case(d))

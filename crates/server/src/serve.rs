@@ -16,6 +16,7 @@ use store::{AccountWatch, ServeLock, Store};
 use crate::accounts::{Accounts, unix_millis};
 use crate::config::Config;
 use crate::core::{Command, Core, Shared};
+use crate::directory::{Directory, Settings};
 use crate::domains::Domains;
 use crate::error::ServeError;
 use crate::location::{Location, from_store, to_store};
@@ -86,9 +87,10 @@ impl Server {
             accounts,
             location,
             nonces: Nonces::new(&secret, Time::ZERO, NONCE_LIFETIME),
-            store,
             services,
+            directory: Directory::load(store.clone(), &Settings::of(&config))?,
             remote: OnceLock::new(),
+            store,
             config,
         });
         let network = start_network(&shared)?;
@@ -122,6 +124,11 @@ impl Server {
     /// The network's counters.
     pub fn statistics(&self) -> Arc<Statistics> {
         self.network.statistics()
+    }
+
+    /// What an administrator has set up.
+    pub fn directory(&self) -> &Directory {
+        &self.shared.directory
     }
 
     /// Whether all its threads work.
@@ -232,7 +239,9 @@ fn watch_accounts(shared: &Arc<Shared>) -> Result<AccountWatch, ServeError> {
 
 /// The phones of an account that is no more are not rung any longer.
 fn forget(shared: &Shared, aor: &str) {
-    if !shared.config.authentication.register || shared.location.find(aor).is_none() {
+    if !shared.directory.snapshot().settings.authentication.register
+        || shared.location.find(aor).is_none()
+    {
         return;
     }
     shared.location.forget(aor);
