@@ -19,6 +19,7 @@ mod error;
 mod location;
 mod register;
 mod routing;
+mod secure;
 mod serve;
 mod services;
 
