@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::{CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error};
 
 /// A TLS handshake that failed.
 #[derive(Clone, Debug)]
@@ -30,6 +30,11 @@ impl fmt::Display for HandshakeFailure {
 pub(crate) fn explain(error: &Error) -> String {
     let what = match error {
         Error::InvalidCertificate(error) => return explain_certificate(error),
+        Error::AlertReceived(
+            alert @ (AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown),
+        ) => return format!("the peer does not trust the certificate shown here ({alert:?})"),
         Error::AlertReceived(alert) => {
             return format!("the peer refuses: {alert:?}; see what its log says");
         }
