@@ -301,6 +301,8 @@ mod tests {
             ("tcp:[::1]:7", "sip:[::1]:7;transport=tcp"),
             ("tcp:[::1]", "sip:[::1];transport=tcp"),
             ("udp:::1", "sip:[::1]"),
+            ("tls:pbx.example.org", "sip:pbx.example.org;transport=tls"),
+            ("tls:[::1]", "sip:[::1];transport=tls"),
         ] {
             let server: Server = text.parse().unwrap();
             assert_eq!(server.uri(), uri, "{text}");
@@ -311,7 +313,7 @@ mod tests {
             "udp:",
             "udp:h:0",
             "udp:h:x",
-            "tls:h:1",
+            "wss:h:1",
             "udp:h:99999",
             "udp:a b:1",
             "",
