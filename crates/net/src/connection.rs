@@ -21,6 +21,9 @@ use crate::tls::Session;
 /// How many messages one gathered write carries at most.
 const GATHER: usize = 32;
 
+/// How many flows are remembered of those that go along one connection: one for each shard, and a few more.
+const MOST_ALONG: usize = 256;
+
 /// One connection. Its worker reads; any thread may write.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -44,6 +47,9 @@ struct Out {
     /// Whether some worker will flush it at the end of its batch.
     listed: bool,
     tls: Option<Box<Session>>,
+    /// The flows that messages went along, where only this connection leads to the peer: whoever waits for answers on them
+    /// has to hear of its end.
+    along: Vec<Flow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +126,7 @@ impl Connection {
                 octets: 0,
                 listed: false,
                 tls: tls.map(Box::new),
+                along: Vec::new(),
             }),
         }
     }
@@ -157,6 +164,12 @@ impl Connection {
             return Err(Refused::Full);
         }
         out.octets = octets;
+        if let (Some(_), Some(flow)) = (&self.peer, flow)
+            && out.along.len() < MOST_ALONG
+            && !out.along.contains(&flow)
+        {
+            out.along.push(flow);
+        }
         if !head.is_empty() {
             let bytes = head;
             out.queue.push_back(Waiting { bytes, flow });
@@ -280,7 +293,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection, with `farewell` if nothing stands before it; yields the flows whose messages have not left.
+    /// Ends the connection, with `farewell` if nothing stands before it; yields the flows whose messages have not left,
+    /// or whose answers cannot come any more.
     pub(crate) fn close(&self, farewell: Option<Bytes>, statistics: &Statistics) -> Vec<Flow> {
         let mut out = lock(&self.out);
         if out.state == State::Open && out.queue.is_empty() {
@@ -291,7 +305,7 @@ impl Connection {
             let _: Flushed = self.flush_out(&mut out, statistics);
         }
         out.state = State::Closed;
-        let mut lost: Vec<Flow> = Vec::new();
+        let mut lost = std::mem::take(&mut out.along);
         for flow in out.queue.drain(..).filter_map(|w| w.flow) {
             if !lost.contains(&flow) {
                 lost.push(flow);
@@ -395,6 +409,7 @@ mod tests {
             octets: 0,
             listed: false,
             tls: None,
+            along: Vec::new(),
         };
         for text in ["abc", "", "defg", "h"] {
             out.octets += text.len();

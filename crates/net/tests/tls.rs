@@ -244,6 +244,25 @@ fn a_handshake_that_stalls_is_cut_off() {
 }
 
 #[test]
+fn who_waits_for_answers_hears_that_the_connection_is_gone() {
+    let authority = Authority::new();
+    let (config, _) = secure(Transport::Tls, &authority);
+    let (driver, local, heard) = start(config, 1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let remote = listener.local_addr().unwrap();
+    let flow = tls_flow(local, remote, named(&driver, 1, "peer.example"));
+    let settings = authority.peer("peer.example");
+    for n in 1..=2 {
+        send(&driver, flow, request("a", n));
+        let mut peer = accepted(&listener, &settings);
+        expect(&mut peer, &request("a", n));
+        // All has been sent: only the answer is missing.
+        drop(peer);
+        expect_undeliverable(&heard, flow);
+    }
+}
+
+#[test]
 fn what_is_no_tls_is_cut_off_and_who_goes_away_is_noticed() {
     let authority = Authority::new();
     let (config, failures) = secure(Transport::Tls, &authority);
