@@ -185,7 +185,7 @@ impl Owner for Core {
             }
             // Nobody waits any longer when this shard was too slow.
             Command::Count(shard, told) => {
-                drop(told.try_send((shard, endpoint.transactions().counters)))
+                let _ = told.try_send((shard, endpoint.transactions().counters));
             }
             Command::Link(command) => self.on_link_command(now, endpoint, command),
             Command::Trunks => {
