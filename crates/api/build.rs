@@ -63,7 +63,10 @@ fn build(out: &Path) -> Result<PathBuf, String> {
     let entries = fs::read_dir(&web).map_err(|e| told(&web, &e))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
-        if matches!(name.to_str(), Some("node_modules" | "dist" | ".svelte-kit" | ".cache")) {
+        if matches!(
+            name.to_str(),
+            Some("node_modules" | "dist" | ".svelte-kit" | ".cache")
+        ) {
             continue;
         }
         println!("cargo::rerun-if-changed={}", entry.path().display());
@@ -72,7 +75,10 @@ fn build(out: &Path) -> Result<PathBuf, String> {
     let lock = fs::read(web.join("package-lock.json")).map_err(|e| told(&web, &e))?;
     let installed = copy.join("installed-lock.json");
     if fs::read(&installed).ok().as_deref() != Some(&lock[..]) {
-        npm(&copy, &["ci", "--ignore-scripts", "--no-audit", "--no-fund"])?;
+        npm(
+            &copy,
+            &["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        )?;
         fs::write(&installed, &lock).map_err(|e| told(&installed, &e))?;
     }
     let _ = fs::remove_dir_all(copy.join("dist"));
@@ -126,7 +132,10 @@ fn embed(dist: &Path, out: &Path) -> Result<(), String> {
     list(dist, "", &mut files)?;
     files.sort();
     if !files.iter().any(|(name, _)| name == "index.html") {
-        return Err(format!("there is no index.html in {}: is it a built web app?", dist.display()));
+        return Err(format!(
+            "there is no index.html in {}: is it a built web app?",
+            dist.display()
+        ));
     }
     let zipped = out.join("zipped");
     let _ = fs::remove_dir_all(&zipped);

@@ -88,7 +88,9 @@ impl fmt::Display for AdministratorError {
         match self {
             AdministratorError::Store(error) => error.fmt(f),
             AdministratorError::Unknown(name) => write!(f, "there is no administrator {name}"),
-            AdministratorError::Exists(name) => write!(f, "there is an administrator {name} already"),
+            AdministratorError::Exists(name) => {
+                write!(f, "there is an administrator {name} already")
+            }
             AdministratorError::Invalid(_, why) => f.write_str(why),
             AdministratorError::Last => {
                 f.write_str("this is the only administrator: make another one first")
@@ -267,8 +269,10 @@ impl Administrators {
             body,
             changed: now(),
         };
-        self.store
-            .change_documents(vec![DocumentChange::Put { kind: KIND, document }])?;
+        self.store.change_documents(vec![DocumentChange::Put {
+            kind: KIND,
+            document,
+        }])?;
         Ok(())
     }
 
@@ -379,7 +383,10 @@ mod tests {
             ("lee", Role::Operator, "short"),
         ] {
             let refused = all.add(name, role, Some(password));
-            assert!(matches!(refused, Err(AdministratorError::Invalid(..))), "{name}");
+            assert!(
+                matches!(refused, Err(AdministratorError::Invalid(..))),
+                "{name}"
+            );
         }
         std::fs::remove_dir_all(dir).unwrap();
     }

@@ -30,12 +30,16 @@ pub(crate) fn answer(method: &Method, uri: &Uri, headers: &HeaderMap) -> Reply {
         return Problem::not_found("such path in this API: see /api/openapi.yaml").into();
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return Problem::refused(StatusCode::METHOD_NOT_ALLOWED, "this is a page to be read").into();
+        return Problem::refused(StatusCode::METHOD_NOT_ALLOWED, "this is a page to be read")
+            .into();
     }
     let name = path.trim_start_matches('/');
     let found = ASSETS.iter().find(|a| a.path == name);
     // A file that is missing must not look like one that is there.
-    let looks_like_file = name.rsplit('/').next().is_some_and(|last| last.contains('.'));
+    let looks_like_file = name
+        .rsplit('/')
+        .next()
+        .is_some_and(|last| last.contains('.'));
     let app = || ASSETS.iter().find(|a| a.path == "index.html");
     match found.or_else(|| if looks_like_file { None } else { app() }) {
         Some(asset) => file(asset, headers),
@@ -47,7 +51,10 @@ fn file(asset: &'static Asset, headers: &HeaderMap) -> Reply {
     let takes_gzip = headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|v| v.to_str().ok())
-        .is_some_and(|v| v.split(',').any(|e| e.trim() == "gzip" || e.trim().starts_with("gzip;q=1")));
+        .is_some_and(|v| {
+            v.split(',')
+                .any(|e| e.trim() == "gzip" || e.trim().starts_with("gzip;q=1"))
+        });
     let (body, zipped) = match asset.gzip.filter(|_| takes_gzip) {
         Some(body) => (body, true),
         None => (asset.plain, false),

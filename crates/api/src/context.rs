@@ -51,7 +51,10 @@ impl Context {
 
     /// The same without using the session.
     pub(crate) fn is_still_signed_in(&self, token: &str, now: Instant) -> bool {
-        matches!(self.checked(token, self.sessions.peek(token, now)), Ok(Some(_)))
+        matches!(
+            self.checked(token, self.sessions.peek(token, now)),
+            Ok(Some(_))
+        )
     }
 
     fn checked(&self, token: &str, found: Option<Identity>) -> Result<Option<Identity>, Problem> {

@@ -39,8 +39,8 @@ use tokio_rustls::TlsAcceptor;
 
 pub use administrators::{Administrator, AdministratorError, Administrators};
 pub use assets::is_built_in as has_web_app;
-pub use context::Wish;
 use context::Context;
+pub use context::Wish;
 use http::Listening;
 pub use logs::{LogBook, LogLayer, LogLine};
 pub use route::{Access, ROUTES, Route};
@@ -139,7 +139,11 @@ impl Console {
     ///
     /// # Errors
     /// [`ConsoleError`]; nothing is left running.
-    pub fn start(config: Config, admin: Admin, logs: Arc<LogBook>) -> Result<Console, ConsoleError> {
+    pub fn start(
+        config: Config,
+        admin: Admin,
+        logs: Arc<LogBook>,
+    ) -> Result<Console, ConsoleError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(16)

@@ -26,8 +26,6 @@ pub(crate) struct Call<'a> {
     pub(crate) source: IpAddr,
     /// It came over HTTPS.
     pub(crate) secure: bool,
-    /// What the request says this host is called.
-    pub(crate) host: &'a str,
     /// The parts of the path that stand in braces.
     pub(crate) parts: &'a [(String, String)],
     pub(crate) query: &'a [(String, String)],
@@ -155,7 +153,10 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// Whether an entry with these texts is searched for.
     pub(crate) fn finds(&self, texts: &[&str]) -> bool {
-        self.search.is_empty() || texts.iter().any(|t| t.to_lowercase().contains(&self.search))
+        self.search.is_empty()
+            || texts
+                .iter()
+                .any(|t| t.to_lowercase().contains(&self.search))
     }
 
     /// The page of a whole list.
@@ -208,8 +209,9 @@ impl Reply {
     }
 
     pub(crate) fn json_with<T: Serialize>(status: StatusCode, value: &T) -> Result<Reply, Problem> {
-        let body = serde_json::to_vec(value)
-            .map_err(|error| Problem::unavailable(format!("the answer cannot be written: {error}")))?;
+        let body = serde_json::to_vec(value).map_err(|error| {
+            Problem::unavailable(format!("the answer cannot be written: {error}"))
+        })?;
         Ok(Reply {
             body,
             ..Reply::text(status, "application/json", "")
@@ -226,8 +228,10 @@ impl Reply {
 
     /// A file to be saved.
     pub(crate) fn file(kind: &'static str, disposition: &'static str, body: Vec<u8>) -> Reply {
-        Reply::text(StatusCode::OK, kind, body)
-            .with(header::CONTENT_DISPOSITION, HeaderValue::from_static(disposition))
+        Reply::text(StatusCode::OK, kind, body).with(
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_static(disposition),
+        )
     }
 
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Reply {
@@ -240,7 +244,8 @@ impl From<Problem> for Reply {
     fn from(problem: Problem) -> Reply {
         let status = problem.status;
         let wait = problem.retry_after.map(HeaderValue::from);
-        let mut reply = Reply::json_with(status, &problem).unwrap_or_else(|_| Reply::status(status));
+        let mut reply =
+            Reply::json_with(status, &problem).unwrap_or_else(|_| Reply::status(status));
         if let Some(wait) = wait {
             reply = reply.with(header::RETRY_AFTER, wait);
         }

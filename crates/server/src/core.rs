@@ -170,7 +170,9 @@ impl Owner for Core {
             }
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
             // Nobody waits any longer when this shard was too slow.
-            Command::Count(shard, told) => drop(told.try_send((shard, endpoint.transactions().counters))),
+            Command::Count(shard, told) => {
+                let _ = told.try_send((shard, endpoint.transactions().counters));
+            }
             Command::Link(command) => self.on_link_command(now, endpoint, command),
             Command::Trunks => {
                 let shared = self.shared.clone();

@@ -13,8 +13,8 @@ use sip::endpoint::Listener;
 use sip::time::Time;
 use store::{AccountWatch, ServeLock, Store};
 
-use crate::admin::Admin;
 use crate::accounts::{Accounts, unix_millis};
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::core::{Command, Core, Idle, Shared};
 use crate::directory::{Directory, Settings};

@@ -12,10 +12,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Where the console listens when nothing is said.
-const USUAL: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    8080,
-);
+const USUAL: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
 /// Whether and where the console is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +30,9 @@ pub fn parse_http(text: &str) -> Result<Http, String> {
         return Ok(Http::Off);
     }
     text.parse().map(Http::At).map_err(|_| {
-        format!("{text} is not an address with a port: write it as 127.0.0.1:8080, [::]:8080, or none")
+        format!(
+            "{text} is not an address with a port: write it as 127.0.0.1:8080, [::]:8080, or none"
+        )
     })
 }
 

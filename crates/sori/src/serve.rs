@@ -200,7 +200,8 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let console = match crate::http::start(http, &server, logs, &program, settings_file.as_deref()) {
+    let console = match crate::http::start(http, &server, logs, &program, settings_file.as_deref())
+    {
         Ok(console) => console,
         Err(message) => {
             eprintln!("sori serve: {message}");

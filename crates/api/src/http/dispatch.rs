@@ -89,7 +89,6 @@ pub(super) struct Asked {
     who: Option<Identity>,
     pub(super) token: Option<String>,
     peer: Peer,
-    host: String,
     parts: Vec<(String, String)>,
     query: Vec<(String, String)>,
     body: Vec<u8>,
@@ -103,7 +102,6 @@ impl Asked {
             token: self.token.as_deref(),
             source: self.peer.address.ip(),
             secure: self.peer.secure,
-            host: &self.host,
             parts: &self.parts,
             query: &self.query,
             body: &self.body,
@@ -136,12 +134,10 @@ async fn allowed(
             let why = format!("the body was cut off, or has more than {limit} octets");
             Problem::refused(StatusCode::PAYLOAD_TOO_LARGE, why)
         })?;
-    let host = head.headers.get(header::HOST);
     Ok(Asked {
         who,
         token,
         peer,
-        host: host.and_then(|h| h.to_str().ok()).unwrap_or_default().to_owned(),
         parts,
         query: query(&head.uri),
         body: body.to_vec(),
@@ -156,12 +152,20 @@ async fn identify(
 ) -> Result<Option<Identity>, Problem> {
     let open = route.access == Access::Anybody;
     let Some(token) = token else {
-        return if open { Ok(None) } else { Err(Problem::not_signed_in()) };
+        return if open {
+            Ok(None)
+        } else {
+            Err(Problem::not_signed_in())
+        };
     };
     let context = context.clone();
     let look = move || {
         let Some(who) = context.identify(&token, Instant::now())? else {
-            return if open { Ok(None) } else { Err(Problem::not_signed_in()) };
+            return if open {
+                Ok(None)
+            } else {
+                Err(Problem::not_signed_in())
+            };
         };
         if !route.access.is_for(who.role) {
             return Err(Problem::forbidden("your role does not include this"));
@@ -173,9 +177,11 @@ async fn identify(
         }
         Ok(Some(who))
     };
-    tokio::task::spawn_blocking(look)
-        .await
-        .unwrap_or_else(|_| Err(Problem::unavailable("this failed; the server's log says why")))
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| {
+        Err(Problem::unavailable(
+            "this failed; the server's log says why",
+        ))
+    })
 }
 
 fn token(headers: &HeaderMap) -> Option<String> {
@@ -191,7 +197,9 @@ fn token(headers: &HeaderMap) -> Option<String> {
 fn query(uri: &Uri) -> Vec<(String, String)> {
     let text = uri.query().unwrap_or_default();
     let pairs = form_urlencoded::parse(text.as_bytes()).take(32);
-    pairs.map(|(n, v)| (n.into_owned(), v.into_owned())).collect()
+    pairs
+        .map(|(n, v)| (n.into_owned(), v.into_owned()))
+        .collect()
 }
 
 pub(super) fn finish(reply: Reply, secure: bool) -> Response {

@@ -85,7 +85,12 @@ mod tests {
         assert!(!refused(Method::POST, &[json, length]));
         assert!(!refused(
             Method::POST,
-            &[("sec-fetch-site", "same-origin"), ("origin", "http://sori.test:8080"), json, length]
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "http://sori.test:8080"),
+                json,
+                length
+            ]
         ));
         for lines in [
             &[("sec-fetch-site", "cross-site")][..],
@@ -95,7 +100,10 @@ mod tests {
             &[("origin", "null")],
             &[length],
             &[length, ("content-type", "text/plain")],
-            &[("transfer-encoding", "chunked"), ("content-type", "application/x-www-form-urlencoded")],
+            &[
+                ("transfer-encoding", "chunked"),
+                ("content-type", "application/x-www-form-urlencoded"),
+            ],
         ] {
             assert!(refused(Method::POST, lines), "{lines:?}");
             assert!(refused(Method::DELETE, lines), "{lines:?}");

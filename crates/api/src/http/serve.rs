@@ -184,7 +184,12 @@ mod tests {
             .map(|_| hosts.clone().seat(ip).unwrap())
             .collect();
         assert!(hosts.clone().seat("2001:db8::2".parse().unwrap()).is_none());
-        assert!(hosts.clone().seat("2001:db8:0:1::".parse().unwrap()).is_some());
+        assert!(
+            hosts
+                .clone()
+                .seat("2001:db8:0:1::".parse().unwrap())
+                .is_some()
+        );
         drop(seats);
         assert!(hosts.0.lock().unwrap().is_empty());
     }

@@ -183,7 +183,10 @@ pub(super) fn add(
     apply(&mut account, change)?;
     let profile = profile(Profile::default(), change);
     if context.store.account(&user, &domain)?.is_some() {
-        return Err(Problem::exists("user", format!("there is an account {address} already")));
+        return Err(Problem::exists(
+            "user",
+            format!("there is an account {address} already"),
+        ));
     }
     // The profile first: it is what may be refused.
     let directory = context.admin.directory();
@@ -191,7 +194,10 @@ pub(super) fn add(
         directory.put_profile(&address, profile)?;
     }
     if !context.store.add_account(account)? {
-        return Err(Problem::exists("user", format!("there is an account {address} already")));
+        return Err(Problem::exists(
+            "user",
+            format!("there is an account {address} already"),
+        ));
     }
     Ok((address, made.then_some(password)))
 }
@@ -230,7 +236,11 @@ pub(super) fn alter(
 }
 
 /// Gives an account a new password, and waits until it counts.
-pub(super) fn set_password(context: &Context, address: &str, password: &str) -> Result<(), Problem> {
+pub(super) fn set_password(
+    context: &Context,
+    address: &str,
+    password: &str,
+) -> Result<(), Problem> {
     let change = AccountChange {
         password: Some(password.to_owned()),
         ..AccountChange::default()
@@ -240,7 +250,10 @@ pub(super) fn set_password(context: &Context, address: &str, password: &str) -> 
 }
 
 /// User and domain of a new account, checked.
-pub(super) fn names(context: &Context, change: &AccountChange) -> Result<(String, String), Problem> {
+pub(super) fn names(
+    context: &Context,
+    change: &AccountChange,
+) -> Result<(String, String), Problem> {
     let user = change.user.as_deref().unwrap_or_default().trim();
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$#".contains(c);
     if user.is_empty() || user.len() > 64 || !user.chars().all(good) {
@@ -268,7 +281,8 @@ fn chosen(password: Option<&str>) -> Result<(String, bool), Problem> {
         }
         None => {
             let made = secret::password();
-            let made = made.ok_or_else(|| Problem::unavailable("the system gives no random numbers"))?;
+            let made =
+                made.ok_or_else(|| Problem::unavailable("the system gives no random numbers"))?;
             Ok((made, true))
         }
     }
@@ -277,11 +291,16 @@ fn chosen(password: Option<&str>) -> Result<(String, bool), Problem> {
 /// Whether a password may be chosen.
 pub(super) fn fit(password: &str) -> Result<(), Problem> {
     if password.chars().count() < SHORTEST || password.len() > LONGEST {
-        let why = format!("a password has at least {SHORTEST} characters; leave it empty to have one made");
+        let why = format!(
+            "a password has at least {SHORTEST} characters; leave it empty to have one made"
+        );
         return Err(Problem::invalid("password", why));
     }
     if password.chars().any(char::is_control) {
-        return Err(Problem::invalid("password", "a password has no control characters"));
+        return Err(Problem::invalid(
+            "password",
+            "a password has no control characters",
+        ));
     }
     Ok(())
 }
@@ -317,7 +336,10 @@ fn profile(mut profile: Profile, change: &AccountChange) -> Profile {
 pub(super) fn shown(context: &Context, account: store::Account) -> Account {
     let address = format!("{}@{}", account.user, account.domain);
     let snapshot = context.admin.directory().snapshot();
-    let profile = snapshot.profile(&address).map(|p| (**p).clone()).unwrap_or_default();
+    let profile = snapshot
+        .profile(&address)
+        .map(|p| (**p).clone())
+        .unwrap_or_default();
     Account {
         registered: context.admin.phones(&address),
         address,

@@ -52,7 +52,10 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Reply, Problem> {
 pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Problem> {
     let new: NewAdministrator = call.json()?;
     let chosen = new.password.as_deref().filter(|p| !p.is_empty());
-    let made = call.context.administrators.add(&new.name, new.role, chosen)?;
+    let made = call
+        .context
+        .administrators
+        .add(&new.name, new.role, chosen)?;
     call.note("created", &format!("administrator {}", new.name));
     Reply::created(&Administrator {
         password: made,

@@ -10,7 +10,14 @@ use super::table::{Table, original};
 use crate::problem::Problem;
 use crate::request::{Call, Reply};
 
-const COLUMNS: [&str; 6] = ["user", "domain", "display_name", "password", "aliases", "enabled"];
+const COLUMNS: [&str; 6] = [
+    "user",
+    "domain",
+    "display_name",
+    "password",
+    "aliases",
+    "enabled",
+];
 /// Rows of one table.
 const MOST: usize = 20_000;
 /// Errors that are told.
@@ -72,17 +79,27 @@ pub(crate) fn import(call: &Call<'_>) -> Result<Reply, Problem> {
     let text = text.trim_start_matches('\u{feff}');
     // Spreadsheets of countries with a decimal comma separate by semicolons.
     let head = text.lines().next().unwrap_or_default();
-    let delimiter = if head.contains(';') && !head.contains(',') { b';' } else { b',' };
+    let delimiter = if head.contains(';') && !head.contains(',') {
+        b';'
+    } else {
+        b','
+    };
     let mut reader = ReaderBuilder::new()
         .flexible(true)
         .delimiter(delimiter)
         .from_reader(text.as_bytes());
-    let places = places(reader.headers().map_err(|e| Problem::malformed(e.to_string()))?)?;
+    let places = places(
+        reader
+            .headers()
+            .map_err(|e| Problem::malformed(e.to_string()))?,
+    )?;
     let mut done = Imported::default();
     let mut seen = HashSet::new();
     for (number, record) in reader.records().enumerate() {
         if number >= MOST {
-            return Err(Problem::malformed(format!("more than {MOST} rows: divide the table")));
+            return Err(Problem::malformed(format!(
+                "more than {MOST} rows: divide the table"
+            )));
         }
         let (line, result) = match record {
             Ok(record) => {
@@ -106,7 +123,10 @@ pub(crate) fn import(call: &Call<'_>) -> Result<Reply, Problem> {
     }
     if !dry {
         call.context.admin.accounts_changed()?;
-        let what = format!("accounts: {} created, {} changed", done.created, done.changed);
+        let what = format!(
+            "accounts: {} created, {} changed",
+            done.created, done.changed
+        );
         call.note("imported", &what);
     }
     Reply::json(&done)
@@ -116,13 +136,22 @@ pub(crate) fn import(call: &Call<'_>) -> Result<Reply, Problem> {
 fn places(head: &StringRecord) -> Result<[Option<usize>; 6], Problem> {
     for name in head {
         if !COLUMNS.contains(&name.trim().to_lowercase().as_str()) {
-            let why = format!("there is no column \"{}\"; the columns are {}", name.trim(), COLUMNS.join(", "));
+            let why = format!(
+                "there is no column \"{}\"; the columns are {}",
+                name.trim(),
+                COLUMNS.join(", ")
+            );
             return Err(Problem::malformed(why));
         }
     }
-    let place = |column: &str| head.iter().position(|n| n.trim().eq_ignore_ascii_case(column));
+    let place = |column: &str| {
+        head.iter()
+            .position(|n| n.trim().eq_ignore_ascii_case(column))
+    };
     if place("user").is_none() {
-        return Err(Problem::malformed("the first line names the columns, and user has to be among them"));
+        return Err(Problem::malformed(
+            "the first line names the columns, and user has to be among them",
+        ));
     }
     Ok(COLUMNS.map(place))
 }
@@ -139,7 +168,10 @@ fn row(
     let (user, domain) = accounts::names(call.context, &change)?;
     let address = format!("{user}@{domain}");
     if !seen.insert(address.clone()) {
-        return Err(Problem::exists("user", format!("{address} stands in the table twice")));
+        return Err(Problem::exists(
+            "user",
+            format!("{address} stands in the table twice"),
+        ));
     }
     if let Some(password) = &change.password {
         accounts::fit(password)?;
@@ -150,7 +182,8 @@ fn row(
         (false, true) => accounts::alter(call.context, &address, &change)?,
         (false, false) => {
             let (address, password) = accounts::add(call.context, &change)?;
-            done.passwords.extend(password.map(|password| Password { address, password }));
+            done.passwords
+                .extend(password.map(|password| Password { address, password }));
         }
     }
     if exists {
@@ -178,7 +211,9 @@ fn read(record: &StringRecord, places: &[Option<usize>; 6]) -> Result<AccountCha
     let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
     Ok(AccountChange {
         user: cell(0),
-        domain: cell(1).filter(|d| !d.is_empty()).map(|d| d.to_ascii_lowercase()),
+        domain: cell(1)
+            .filter(|d| !d.is_empty())
+            .map(|d| d.to_ascii_lowercase()),
         display_name: cell(2),
         password: cell(3).filter(|p| !p.is_empty()),
         aliases: cell(4).map(words),
@@ -194,7 +229,10 @@ fn check_aliases(call: &Call<'_>, address: &str, change: &AccountChange) -> Resu
     for alias in change.aliases.iter().flatten() {
         let owner = snapshot.aliases.get(&format!("{alias}@{domain}"));
         if let Some(owner) = owner.filter(|o| *o != address) {
-            return Err(Problem::exists("aliases", format!("{alias} is an alias of {owner}")));
+            return Err(Problem::exists(
+                "aliases",
+                format!("{alias} is an alias of {owner}"),
+            ));
         }
     }
     Ok(())

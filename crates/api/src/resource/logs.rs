@@ -12,7 +12,10 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Reply, Problem> {
         level => level,
     };
     let Some(depth) = LEVELS.iter().position(|l| *l == level) else {
-        return Err(Problem::invalid("level", "level is error, warn, info or debug"));
+        return Err(Problem::invalid(
+            "level",
+            "level is error, warn, info or debug",
+        ));
     };
     let levels = &LEVELS[..=depth];
     let wanted = call.page()?;

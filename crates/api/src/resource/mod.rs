@@ -15,5 +15,5 @@ pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod status;
 mod table;
-pub(crate) mod trunks;
 pub(crate) mod tried;
+pub(crate) mod trunks;

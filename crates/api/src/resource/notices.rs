@@ -197,7 +197,10 @@ mod tests {
             reach(&all, advertised).map(|n| n.code)
         };
         assert_eq!(code(&["127.0.0.1", "::1"], false), Some("loopback_only"));
-        assert_eq!(code(&["127.0.0.1", "10.1.2.3", "fd00::1"], false), Some("private_address"));
+        assert_eq!(
+            code(&["127.0.0.1", "10.1.2.3", "fd00::1"], false),
+            Some("private_address")
+        );
         assert_eq!(code(&["100.64.0.1"], false), Some("private_address"));
         assert_eq!(code(&["10.1.2.3"], true), None);
         assert_eq!(code(&["10.1.2.3", "203.0.113.5"], false), None);
@@ -211,7 +214,11 @@ mod tests {
         let at = |s: u64| start + Duration::from_secs(s);
         let by = |s: u64| clock + Duration::from_secs(s);
         assert_eq!(watch.jumped(start, clock), None);
-        assert_eq!(watch.jumped(at(10), by(13)), None, "three seconds are no jump");
+        assert_eq!(
+            watch.jumped(at(10), by(13)),
+            None,
+            "three seconds are no jump"
+        );
         assert_eq!(watch.jumped(at(11), by(114)), Some(100));
         assert_eq!(watch.jumped(at(12), by(115)), Some(100));
         assert_eq!(watch.jumped(at(13), by(16)), Some(-100));

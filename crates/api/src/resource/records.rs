@@ -42,14 +42,20 @@ impl From<CallRecord> for Record {
             reason: record.reason,
             ended_by: record.ended_by,
             trunk: record.trunk,
-            codecs: record.codecs.split_whitespace().map(str::to_owned).collect(),
+            codecs: record
+                .codecs
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
         }
     }
 }
 
 /// Seconds between answer and end.
 fn talked(record: &CallRecord) -> u64 {
-    record.answered.map_or(0, |a| record.ended.saturating_sub(a).div_ceil(1000))
+    record
+        .answered
+        .map_or(0, |a| record.ended.saturating_sub(a).div_ceil(1000))
 }
 
 /// `GET /api/records`
@@ -57,7 +63,16 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Reply, Problem> {
     let wanted = call.page()?;
     let (total, found) = match wanted.limit {
         // To the store, 0 means all.
-        0 => (call.context.store.call_records(&CallQuery { limit: 1, ..query(call)? })?.0, Vec::new()),
+        0 => (
+            call.context
+                .store
+                .call_records(&CallQuery {
+                    limit: 1,
+                    ..query(call)?
+                })?
+                .0,
+            Vec::new(),
+        ),
         limit => call.context.store.call_records(&CallQuery {
             offset: wanted.offset,
             limit,
@@ -73,10 +88,26 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Reply, Problem> {
 /// `GET /api/records/export`
 pub(crate) fn export(call: &Call<'_>) -> Result<Reply, Problem> {
     let mut table = Table::new(&[
-        "started", "answered", "ended", "duration", "caller", "callee", "status", "reason", "ended_by", "trunk", "codecs",
-        "media", "caller_address", "callee_address", "call_id",
+        "started",
+        "answered",
+        "ended",
+        "duration",
+        "caller",
+        "callee",
+        "status",
+        "reason",
+        "ended_by",
+        "trunk",
+        "codecs",
+        "media",
+        "caller_address",
+        "callee_address",
+        "call_id",
     ])?;
-    let (_, found) = call.context.store.call_records(&CallQuery { limit: MOST, ..query(call)? })?;
+    let (_, found) = call.context.store.call_records(&CallQuery {
+        limit: MOST,
+        ..query(call)?
+    })?;
     for record in found {
         table.row(&[
             &utc(record.started),
@@ -110,7 +141,12 @@ fn query(call: &Call<'_>) -> Result<CallQuery, Problem> {
         "answered" => Some(Outcome::Answered),
         "missed" => Some(Outcome::Missed),
         "failed" => Some(Outcome::Failed),
-        _ => return Err(Problem::invalid("outcome", "outcome is answered, missed or failed")),
+        _ => {
+            return Err(Problem::invalid(
+                "outcome",
+                "outcome is answered, missed or failed",
+            ));
+        }
     };
     Ok(CallQuery {
         from: call.number("from")?,

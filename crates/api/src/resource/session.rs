@@ -127,7 +127,9 @@ fn attempt(call: &Call<'_>, name: &str, password: &str) -> Result<Option<Identit
     }
     if context.signing_in.fetch_add(1, Ordering::SeqCst) >= CHECKED_AT_ONCE {
         context.signing_in.fetch_sub(1, Ordering::SeqCst);
-        return Err(Problem::unavailable("too many people sign in at once: try again"));
+        return Err(Problem::unavailable(
+            "too many people sign in at once: try again",
+        ));
     }
     let checked = check(context, name, password);
     context.signing_in.fetch_sub(1, Ordering::SeqCst);

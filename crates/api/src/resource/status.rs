@@ -128,15 +128,22 @@ fn status(
     let numbers = admin.snapshot();
     let newest = samples.back().map(|s| s.totals).unwrap_or_default();
     let rate = |of: fn(&Totals) -> u64| per_second(samples, of);
-    let transport = if context.fixed.secure { "https" } else { "http" };
+    let transport = if context.fixed.secure {
+        "https"
+    } else {
+        "http"
+    };
     let http = Listener {
         transport,
         address: context.fixed.http.clone(),
     };
-    let sip = admin.listeners().into_iter().map(|(transport, address)| Listener {
-        transport,
-        address: address.to_string(),
-    });
+    let sip = admin
+        .listeners()
+        .into_iter()
+        .map(|(transport, address)| Listener {
+            transport,
+            address: address.to_string(),
+        });
     Status {
         version: env!("CARGO_PKG_VERSION"),
         started,
@@ -167,7 +174,8 @@ fn trunks(context: &Context) -> Trunks {
     let snapshot = context.admin.directory().snapshot();
     let states = snapshot.trunks.iter();
     let states = states.map(|trunk| context.admin.trunk_status(trunk).state);
-    let serves = |state: &TrunkState| matches!(state, TrunkState::Reachable | TrunkState::Registered);
+    let serves =
+        |state: &TrunkState| matches!(state, TrunkState::Reachable | TrunkState::Registered);
     Trunks {
         total: snapshot.trunks.len(),
         reachable: states.filter(serves).count(),
@@ -193,7 +201,10 @@ fn load(samples: &VecDeque<Sample>) -> f64 {
         return 0.0;
     };
     let span = last.at.saturating_duration_since(before.at).as_secs_f64();
-    let used = last.processor.saturating_sub(before.processor).as_secs_f64();
+    let used = last
+        .processor
+        .saturating_sub(before.processor)
+        .as_secs_f64();
     let processors = std::thread::available_parallelism().map_or(1, usize::from) as f64;
     if span <= 0.0 {
         return 0.0;
@@ -237,7 +248,11 @@ pub(crate) fn show(call: &Call<'_>) -> Result<Reply, Problem> {
 
 /// `GET /healthz`: the process answers.
 pub(crate) fn healthy(_call: &Call<'_>) -> Result<Reply, Problem> {
-    Ok(Reply::text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"))
+    Ok(Reply::text(
+        StatusCode::OK,
+        "text/plain; charset=utf-8",
+        "ok\n",
+    ))
 }
 
 /// `GET /readyz`: the process takes calls, and its data can be read.
@@ -252,5 +267,9 @@ pub(crate) fn ready(call: &Call<'_>) -> Result<Reply, Problem> {
 /// `GET /api/openapi.yaml`
 pub(crate) fn description(_call: &Call<'_>) -> Result<Reply, Problem> {
     let text = include_str!("../../openapi.yaml");
-    Ok(Reply::text(StatusCode::OK, "application/yaml; charset=utf-8", text))
+    Ok(Reply::text(
+        StatusCode::OK,
+        "application/yaml; charset=utf-8",
+        text,
+    ))
 }

@@ -38,9 +38,9 @@ fn failed(error: csv::Error) -> Problem {
 /// What begins like a formula gets an apostrophe in front, so that a spreadsheet takes it for text. A telephone number
 /// (`+8225550100`) is no formula.
 fn harmless(cell: &str) -> String {
-    let number = cell.strip_prefix(['+', '-']).is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())
-    });
+    let number = cell
+        .strip_prefix(['+', '-'])
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) && !number {
         return format!("'{cell}");
     }
@@ -61,11 +61,27 @@ mod tests {
 
     #[test]
     fn formulas_are_text_and_come_back() {
-        for text in ["=1+1", "+SUM(A1)", "-2+3", "@x", "'=a", "''", "\t=1", "+8225550100", "-7", "plain", "", "a,\"b\"\n"] {
+        for text in [
+            "=1+1",
+            "+SUM(A1)",
+            "-2+3",
+            "@x",
+            "'=a",
+            "''",
+            "\t=1",
+            "+8225550100",
+            "-7",
+            "plain",
+            "",
+            "a,\"b\"\n",
+        ] {
             let safe = harmless(text);
             let first = safe.chars().next();
             let number = text == "+8225550100" || text == "-7";
-            assert!(number || !first.is_some_and(|c| "=+-@\t\r".contains(c)), "{safe}");
+            assert!(
+                number || !first.is_some_and(|c| "=+-@\t\r".contains(c)),
+                "{safe}"
+            );
             assert_eq!(original(&safe), text);
         }
         let mut table = Table::new(&["a", "b"]).unwrap();

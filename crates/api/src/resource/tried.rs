@@ -72,10 +72,16 @@ fn query(call: &Call<'_>, asked: &Try) -> Result<Query, Problem> {
     let snapshot = admin.directory().snapshot();
     let number = asked.number.trim().trim_start_matches("sip:");
     if number.is_empty() {
-        return Err(Problem::invalid("number", "a number, user or address is needed"));
+        return Err(Problem::invalid(
+            "number",
+            "a number, user or address is needed",
+        ));
     }
     let trunk = (!asked.trunk.is_empty()).then(|| asked.trunk.clone());
-    if trunk.as_deref().is_some_and(|id| snapshot.trunk(id).is_none()) {
+    if trunk
+        .as_deref()
+        .is_some_and(|id| snapshot.trunk(id).is_none())
+    {
         return Err(Problem::invalid("trunk", "there is no such trunk"));
     }
     let (number, domain) = number
@@ -111,7 +117,9 @@ fn told(call: &Call<'_>, found: &Resolved) -> (&'static str, String, Vec<String>
         ),
         Plan::Reject { status, reason } => (
             "reject",
-            format!("is refused with {status} {reason}").trim_end().to_owned(),
+            format!("is refused with {status} {reason}")
+                .trim_end()
+                .to_owned(),
             Vec::new(),
         ),
         Plan::Ring(first) => {

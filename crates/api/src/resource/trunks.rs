@@ -9,7 +9,14 @@ use crate::problem::Problem;
 use crate::request::{Call, Reply, from_json};
 
 /// What decides where a trunk's password proves something: whoever has no right to the password must not lead it elsewhere.
-const WITH_PASSWORD: [&str; 6] = ["host", "port", "transport", "username", "domain", "register"];
+const WITH_PASSWORD: [&str; 6] = [
+    "host",
+    "port",
+    "transport",
+    "username",
+    "domain",
+    "register",
+];
 
 #[derive(Serialize)]
 struct Shown {
@@ -75,11 +82,16 @@ fn read(call: &Call<'_>, before: &Trunk) -> Result<Trunk, Problem> {
             let why = "only an administrator sets the password of a trunk";
             return Err(Problem::forbidden(why).about("password"));
         }
-        let moved = |name: &&&str| wanted.get(**name).is_some_and(|new| all.get(**name) != Some(new));
+        let moved = |name: &&&str| {
+            wanted
+                .get(**name)
+                .is_some_and(|new| all.get(**name) != Some(new))
+        };
         if let Some(name) = WITH_PASSWORD.iter().find(moved)
             && !before.password.is_empty()
         {
-            let why = format!("this trunk has a password: only an administrator changes its {name}");
+            let why =
+                format!("this trunk has a password: only an administrator changes its {name}");
             return Err(Problem::forbidden(why).about(*name));
         }
     }

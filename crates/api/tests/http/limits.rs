@@ -10,20 +10,39 @@ use crate::support::World;
 fn every_answer_is_guarded() {
     let world = World::new();
     let stranger = world.stranger();
-    for path in ["/", "/accounts", "/api/session", "/api/nothing", "/missing.js", "/healthz"] {
+    for path in [
+        "/",
+        "/accounts",
+        "/api/session",
+        "/api/nothing",
+        "/missing.js",
+        "/healthz",
+    ] {
         let answer = stranger.get(path);
         let policy = answer.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{path}");
+        assert!(
+            policy.starts_with("default-src 'self'") && policy.contains("frame-ancestors 'none'"),
+            "{path}"
+        );
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
         assert!(answer.header("cache-control").starts_with("no-"), "{path}");
         assert!(answer.headers.get("server").is_none());
     }
-    assert!(stranger.get("/accounts").header("content-type").starts_with("text/html"));
+    assert!(
+        stranger
+            .get("/accounts")
+            .header("content-type")
+            .starts_with("text/html")
+    );
     assert_eq!(stranger.get("/accounts").body, stranger.get("/").body);
     assert_eq!(stranger.get("/missing.js").status, 404);
     assert_eq!(stranger.get("/api/nothing").problem().1, "not_found");
-    assert_eq!(stranger.get("/../../etc/passwd").status, 200, "a page of the app, and no file");
+    assert_eq!(
+        stranger.get("/../../etc/passwd").status,
+        200,
+        "a page of the app, and no file"
+    );
     assert_eq!(stranger.send("PUT", "/healthz", &[], None).status, 405);
     assert_eq!(stranger.send("DELETE", "/", &[], None).status, 405);
     assert_eq!(stranger.get("/readyz").text(), "ok\n");
@@ -45,7 +64,10 @@ fn bodies_and_heads_are_bounded() {
     let _ = raw.write_all(head.as_bytes());
     let mut answer = String::new();
     let _ = raw.read_to_string(&mut answer);
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
+        "{answer}"
+    );
 }
 
 /// Reads until the other side closes.

@@ -15,7 +15,10 @@ impl Stream {
     fn open(world: &World, who: &Person) -> Stream {
         let mut stream = world.raw();
         let cookie = who.cookie.as_deref().unwrap();
-        let request = format!("GET /api/live HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nCookie: sori_session={cookie}\r\n\r\n", world.address());
+        let request = format!(
+            "GET /api/live HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nCookie: sori_session={cookie}\r\n\r\n",
+            world.address()
+        );
         stream.write_all(request.as_bytes()).unwrap();
         let mut stream = Stream(BufReader::new(stream));
         assert!(stream.line().unwrap().starts_with("HTTP/1.1 200"));
@@ -73,7 +76,8 @@ fn what_is_counted_is_true() {
     let before = stream.event("status");
     let codes = |status: &Value| -> Vec<String> {
         let all = status["notices"].as_array().unwrap().iter();
-        all.map(|n| n["code"].as_str().unwrap().to_owned()).collect()
+        all.map(|n| n["code"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(codes(&before), ["no_accounts", "loopback_only"]);
     assert_eq!(before["requests"], 0);
@@ -89,11 +93,17 @@ fn what_is_counted_is_true() {
         socket.send_to(request.as_bytes(), to).unwrap();
     }
     admin.post("/api/accounts", &json!({"user": "alice"}));
-    admin.post("/api/administrators", &json!({"name": "kim", "role": "operator"}));
+    admin.post(
+        "/api/administrators",
+        &json!({"name": "kim", "role": "operator"}),
+    );
     loop {
         let status = stream.event("status");
         if status["requests"] == 7 && status["accounts"] == 1 {
-            assert!(status["requests_per_second"].as_f64().unwrap() > 0.0, "{status}");
+            assert!(
+                status["requests_per_second"].as_f64().unwrap() > 0.0,
+                "{status}"
+            );
             assert_eq!(codes(&status), ["first_password", "loopback_only"]);
             break;
         }
@@ -112,5 +122,9 @@ fn a_stream_ends_with_its_session_and_with_the_server() {
     let begun = Instant::now();
     world.console.take().unwrap().stop();
     assert!(second.is_closed());
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
 }

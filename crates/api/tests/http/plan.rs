@@ -16,7 +16,8 @@ fn rule(name: &str, number: &str, action: Value) -> Value {
 
 fn names(list: &Value) -> Vec<String> {
     let all = list.as_array().unwrap().iter();
-    all.map(|r| r["name"].as_str().unwrap().to_owned()).collect()
+    all.map(|r| r["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -30,10 +31,21 @@ fn rules_are_ordered_exported_and_imported() {
     }
     let all = admin.get("/api/rules").json();
     assert_eq!(names(&all), ["one", "two", "three"]);
-    let ids: Vec<&str> = all.as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["id"].as_str().unwrap())
+        .collect();
     let order = json!([ids[2], ids[0], ids[1]]);
-    assert_eq!(names(&admin.put("/api/rules/order", &order).json()), ["three", "one", "two"]);
-    assert_eq!(admin.put("/api/rules/order", &json!([ids[0]])).problem().1, "invalid");
+    assert_eq!(
+        names(&admin.put("/api/rules/order", &order).json()),
+        ["three", "one", "two"]
+    );
+    assert_eq!(
+        admin.put("/api/rules/order", &json!([ids[0]])).problem().1,
+        "invalid"
+    );
     let path = format!("/api/rules/{}", ids[0]);
     let mut changed = rule("first", "8X.", reject.clone());
     changed["enabled"] = json!(false);
@@ -42,7 +54,10 @@ fn rules_are_ordered_exported_and_imported() {
     assert_eq!(admin.delete(&path).status, 204);
     assert_eq!(admin.put(&path, &changed).problem().1, "not_found");
     assert_eq!(admin.put("/api/rules/document", &document).json(), document);
-    assert_eq!(names(&admin.get("/api/rules").json()), ["three", "first", "two"]);
+    assert_eq!(
+        names(&admin.get("/api/rules").json()),
+        ["three", "first", "two"]
+    );
     // One that is wrong leaves all as they were.
     let bad = json!([rule("bad", "/(/", reject)]);
     let (status, _, field) = admin.put("/api/rules/document", &bad).problem();
@@ -56,7 +71,10 @@ fn passwords_of_trunks_are_written_only_and_by_administrators() {
     let world = World::new();
     let (admin, kim) = (world.admin(), world.person(Role::Operator));
     let trunk = json!({"name": "Seoul", "host": "gw.example.net", "register": true, "username": "u", "password": "secret word"});
-    assert_eq!(kim.post("/api/trunks", &trunk).problem(), (403, "forbidden".into(), "password".into()));
+    assert_eq!(
+        kim.post("/api/trunks", &trunk).problem(),
+        (403, "forbidden".into(), "password".into())
+    );
     let made = admin.post("/api/trunks", &trunk);
     assert_eq!(made.status, 201, "{}", made.text());
     let json = made.json();
@@ -75,7 +93,10 @@ fn passwords_of_trunks_are_written_only_and_by_administrators() {
     assert_eq!(stored.trunks[0].password, "secret word");
     back["host"] = json!("evil.example.net");
     assert_eq!(kim.put(&path, &back).problem().2, "host");
-    assert_eq!(kim.put(&path, &json!({"password": ""})).problem().2, "password");
+    assert_eq!(
+        kim.put(&path, &json!({"password": ""})).problem().2,
+        "password"
+    );
     assert_eq!(admin.put(&path, &back).status, 200);
     assert_eq!(admin.put(&path, &json!({"port": "x"})).problem().2, "port");
     assert_eq!(kim.delete(&path).status, 204);
@@ -90,22 +111,53 @@ fn groups_and_settings() {
         "ring_for": 15, "fallback": ""});
     let made = admin.post("/api/groups", &group).json();
     let path = format!("/api/groups/{}", made["id"].as_str().unwrap());
-    assert_eq!(admin.put(&path, &json!({"name": "Sales", "number": "201", "members": ["alice"]})).json()["number"], "201");
-    assert_eq!(admin.put(&path, &json!({"name": "Sales", "number": ""})).problem().2, "number");
+    assert_eq!(
+        admin
+            .put(
+                &path,
+                &json!({"name": "Sales", "number": "201", "members": ["alice"]})
+            )
+            .json()["number"],
+        "201"
+    );
+    assert_eq!(
+        admin
+            .put(&path, &json!({"name": "Sales", "number": ""}))
+            .problem()
+            .2,
+        "number"
+    );
     assert_eq!(admin.delete(&path).status, 204);
     assert_eq!(admin.get("/api/groups").json(), json!([]));
 
     let before = admin.get("/api/settings").json();
     assert_eq!(before["fixed"]["domains"], json!(["sori.test"]));
     assert_eq!(before["fixed"]["http"], world.address().to_string());
-    let changed = admin.put("/api/settings", &json!({"redirect": true, "limits": {"block_for": 60}, "fixed": {}})).json();
+    let changed = admin
+        .put(
+            "/api/settings",
+            &json!({"redirect": true, "limits": {"block_for": 60}, "fixed": {}}),
+        )
+        .json();
     assert_eq!(changed["redirect"], true);
     assert_eq!(changed["limits"]["block_for"], 60);
-    assert_eq!(changed["limits"]["wrong_passwords"], before["limits"]["wrong_passwords"]);
+    assert_eq!(
+        changed["limits"]["wrong_passwords"],
+        before["limits"]["wrong_passwords"]
+    );
     assert!(world.server().directory().snapshot().settings.redirect);
     let wrong = admin.put("/api/settings", &json!({"registration": {"minimum": "x"}}));
-    assert_eq!(wrong.problem(), (400, "invalid".into(), "registration.minimum".into()));
-    assert_eq!(admin.put("/api/settings", &json!({"colour": 1})).problem().0, 400);
+    assert_eq!(
+        wrong.problem(),
+        (400, "invalid".into(), "registration.minimum".into())
+    );
+    assert_eq!(
+        admin
+            .put("/api/settings", &json!({"colour": 1}))
+            .problem()
+            .0,
+        400
+    );
     assert_eq!(admin.get("/api/settings").json(), changed);
 }
 
@@ -113,20 +165,42 @@ fn groups_and_settings() {
 fn a_number_can_be_tried() {
     let world = World::new();
     let admin = world.admin();
-    let tried = |number: &str, caller: &str| admin.post("/api/rules/try", &json!({"number": number, "caller": caller})).json();
+    let tried = |number: &str, caller: &str| {
+        admin
+            .post(
+                "/api/rules/try",
+                &json!({"number": number, "caller": caller}),
+            )
+            .json()
+    };
     assert_eq!(tried("alice", "")["kind"], "nobody");
-    admin.post("/api/accounts", &json!({"user": "alice", "aliases": ["100"]}));
+    admin.post(
+        "/api/accounts",
+        &json!({"user": "alice", "aliases": ["100"]}),
+    );
     admin.post("/api/accounts", &json!({"user": "bob"}));
     let alice = tried("100", "bob");
-    assert_eq!((&alice["kind"], &alice["targets"]), (&json!("account"), &json!(["alice@sori.test"])));
+    assert_eq!(
+        (&alice["kind"], &alice["targets"]),
+        (&json!("account"), &json!(["alice@sori.test"]))
+    );
     assert_eq!(alice["outcome"], "finds no phone of alice@sori.test");
-    let trunk = admin.post("/api/trunks", &json!({"name": "Seoul", "host": "127.0.0.1", "check_every": 0})).json();
+    let trunk = admin
+        .post(
+            "/api/trunks",
+            &json!({"name": "Seoul", "host": "127.0.0.1", "check_every": 0}),
+        )
+        .json();
     let action = json!({"kind": "trunks", "trunks": [trunk["id"]], "mode": "in_order"});
     let mut out = rule("out", "9.", action);
     out["rewrite"]["strip"] = json!(1);
     assert_eq!(admin.post("/api/rules", &out).status, 201);
     let called = tried("9021234", "bob");
-    assert_eq!((&called["kind"], &called["number"]), (&json!("trunks"), &json!("021234")), "{called}");
+    assert_eq!(
+        (&called["kind"], &called["number"]),
+        (&json!("trunks"), &json!("021234")),
+        "{called}"
+    );
     assert_eq!(called["outcome"], "goes to 021234 through trunk Seoul");
     assert_eq!(called["steps"][0]["name"], "out");
     // Strangers do not get out.
@@ -136,5 +210,8 @@ fn a_number_can_be_tried() {
     assert_eq!(tried("x@example.net", "bob")["kind"], "domain");
     let unknown = admin.post("/api/rules/try", &json!({"number": "1", "trunk": "x"}));
     assert_eq!(unknown.problem().2, "trunk");
-    assert_eq!(admin.post("/api/rules/try", &json!({})).problem().2, "number");
+    assert_eq!(
+        admin.post("/api/rules/try", &json!({})).problem().2,
+        "number"
+    );
 }

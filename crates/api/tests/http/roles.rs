@@ -15,7 +15,11 @@ fn path(route: &str) -> String {
 }
 
 fn ask(person: &Person, method: &str, path: &str) -> u16 {
-    let kind = if path.ends_with("/import") { "text/csv" } else { "application/json" };
+    let kind = if path.ends_with("/import") {
+        "text/csv"
+    } else {
+        "application/json"
+    };
     let (kind, body) = ([("Content-Type", kind)], Some(&b"!"[..]));
     match method {
         "GET" | "DELETE" => person.send(method, path, &[], None).status,
@@ -69,7 +73,10 @@ fn users_see_their_own_and_change_a_part_of_it() {
     let world = World::new();
     let admin = world.admin();
     let alice = world.person(Role::User);
-    admin.post("/api/accounts", &json!({"user": "bob", "password": "bob's secret"}));
+    admin.post(
+        "/api/accounts",
+        &json!({"user": "bob", "password": "bob's secret"}),
+    );
     let own = "/api/accounts/alice%40sori.test";
     assert_eq!(alice.get(own).status, 200);
     for other in ["bob", "nobody"] {
@@ -100,7 +107,10 @@ fn a_role_that_changes_counts_at_once() {
     let kim = world.person(Role::Operator);
     assert_eq!(kim.put("/api/settings", &json!({})).status, 403);
     let path = "/api/administrators/kim";
-    assert_eq!(admin.put(path, &json!({"role": "administrator"})).status, 200);
+    assert_eq!(
+        admin.put(path, &json!({"role": "administrator"})).status,
+        200
+    );
     assert_eq!(kim.put("/api/settings", &json!({})).status, 200);
     assert_eq!(admin.delete(path).status, 204);
     assert_eq!(kim.get("/api/session").status, 401);

@@ -36,14 +36,24 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
                 found.push(format!("{at}: {value} is none of {wanted}"));
             }
             "const" if wanted != value => found.push(format!("{at}: {value} is not {wanted}")),
-            "minimum" if value.as_f64() < wanted.as_f64() => found.push(format!("{at}: {value} is too small")),
-            "maximum" if value.as_f64() > wanted.as_f64() => found.push(format!("{at}: {value} is too large")),
-            "minLength" if value.as_str().is_some_and(|s| (s.len() as u64) < wanted.as_u64().unwrap()) => {
+            "minimum" if value.as_f64() < wanted.as_f64() => {
+                found.push(format!("{at}: {value} is too small"))
+            }
+            "maximum" if value.as_f64() > wanted.as_f64() => {
+                found.push(format!("{at}: {value} is too large"))
+            }
+            "minLength"
+                if value
+                    .as_str()
+                    .is_some_and(|s| (s.len() as u64) < wanted.as_u64().unwrap()) =>
+            {
                 found.push(format!("{at}: {value} is too short"));
             }
             "oneOf" => {
                 let fits = wanted.as_array().unwrap().iter();
-                let fits = fits.filter(|s| differences(document, s, value).is_empty()).count();
+                let fits = fits
+                    .filter(|s| differences(document, s, value).is_empty())
+                    .count();
                 if fits != 1 {
                     found.push(format!("{at}: {value} fits {fits} of the choices"));
                 }
@@ -80,7 +90,9 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
                 }
             }
             "enum" | "const" | "minimum" | "maximum" | "minLength" | "description" | "default" => {}
-            other => found.push(format!("{at}: the keyword {other} is not known to this test")),
+            other => found.push(format!(
+                "{at}: the keyword {other} is not known to this test"
+            )),
         }
     }
 }

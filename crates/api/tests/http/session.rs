@@ -31,7 +31,10 @@ fn the_first_password_opens_only_the_way_to_change_it() {
     let short = admin.put(path, &change(&first, "short"));
     assert_eq!(short.problem(), (400, "invalid".into(), "new".into()));
     let wrong = admin.put(path, &change("wrong", PASSWORD));
-    assert_eq!(wrong.problem(), (401, "wrong_credentials".into(), "old".into()));
+    assert_eq!(
+        wrong.problem(),
+        (401, "wrong_credentials".into(), "old".into())
+    );
     let mut other = world.stranger();
     other.sign_in(&name, &first);
     assert_eq!(admin.put(path, &change(&first, PASSWORD)).status, 204);
@@ -45,10 +48,23 @@ fn the_first_password_opens_only_the_way_to_change_it() {
     let mut again = world.stranger();
     again.sign_in(&name, PASSWORD);
     let audit = again.get("/api/audit").json();
-    let actions: Vec<_> = audit["items"].as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap()).collect();
+    let actions: Vec<_> = audit["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["action"].as_str().unwrap())
+        .collect();
     assert_eq!(
         actions,
-        ["signed_in", "signed_out", "sign_in_failed", "changed", "signed_in", "password_change_failed", "signed_in"]
+        [
+            "signed_in",
+            "signed_out",
+            "sign_in_failed",
+            "changed",
+            "signed_in",
+            "password_change_failed",
+            "signed_in"
+        ]
     );
     assert_eq!(audit["items"][0]["from"], "127.0.0.1");
     assert_eq!(audit["items"][0]["who"], "admin");
@@ -60,10 +76,18 @@ fn a_password_changed_from_the_terminal_ends_sessions_at_once() {
     let admin = world.admin();
     let store = store::Store::open(world.server().admin().store().dir()).unwrap();
     let offline = api::Administrators::new(store);
-    offline.set_password("admin", "from the terminal", true).unwrap();
+    offline
+        .set_password("admin", "from the terminal", true)
+        .unwrap();
     assert_eq!(admin.get("/api/session").status, 401);
     assert_eq!(world.stranger().sign_in("admin", PASSWORD).status, 401);
-    assert_eq!(world.stranger().sign_in("admin", "from the terminal").status, 200);
+    assert_eq!(
+        world
+            .stranger()
+            .sign_in("admin", "from the terminal")
+            .status,
+        200
+    );
 }
 
 #[test]
@@ -76,7 +100,10 @@ fn wrong_passwords_are_slowed_down() {
     let (_, first) = world.console().first_password().unwrap();
     let first = first.to_owned();
     let refused = world.stranger().sign_in("admin", &first);
-    assert_eq!(refused.problem(), (429, "too_many_tries".into(), String::new()));
+    assert_eq!(
+        refused.problem(),
+        (429, "too_many_tries".into(), String::new())
+    );
     assert_eq!(refused.header("retry-after"), "1");
     // Another name is no way around.
     assert_eq!(world.stranger().sign_in("kim", "x").status, 429);
@@ -98,11 +125,23 @@ fn a_user_signs_in_with_the_password_of_his_telephone() {
     let account = world.server().admin().store().account("alice", "sori.test");
     let expected = server::account_for("alice", "sori.test", "second secret");
     assert_eq!(account.unwrap().unwrap().credentials, expected.credentials);
-    assert_eq!(world.stranger().sign_in("alice", "first secret").status, 401);
-    assert_eq!(alice.sign_in("sip:alice@sori.test", "second secret").status, 200);
+    assert_eq!(
+        world.stranger().sign_in("alice", "first secret").status,
+        401
+    );
+    assert_eq!(
+        alice.sign_in("sip:alice@sori.test", "second secret").status,
+        200
+    );
     // A disabled account is signed out and cannot come back.
     let off = json!({"enabled": false});
-    assert_eq!(world.admin().put("/api/accounts/alice%40sori.test", &off).status, 200);
+    assert_eq!(
+        world
+            .admin()
+            .put("/api/accounts/alice%40sori.test", &off)
+            .status,
+        200
+    );
     assert_eq!(alice.get("/api/session").status, 401);
     assert_eq!(alice.sign_in("alice", "second secret").status, 401);
 }
@@ -120,8 +159,16 @@ fn other_sites_cannot_use_the_cookie() {
     assert_eq!(send(&[json, ("Sec-Fetch-Site", "cross-site")]), 403);
     assert_eq!(send(&[json, ("Origin", "http://evil.test")]), 403);
     assert_eq!(send(&[("Content-Type", "text/plain")]), 403);
-    assert_eq!(admin.send("POST", "/api/server/stop", &[("Origin", "null")], None).status, 403);
+    assert_eq!(
+        admin
+            .send("POST", "/api/server/stop", &[("Origin", "null")], None)
+            .status,
+        403
+    );
     let own = format!("http://{}", world.address());
-    assert_eq!(send(&[json, ("Origin", &own), ("Sec-Fetch-Site", "same-origin")]), 201);
+    assert_eq!(
+        send(&[json, ("Origin", &own), ("Sec-Fetch-Site", "same-origin")]),
+        201
+    );
     assert!(world.console().wish().is_none());
 }
