@@ -8,6 +8,7 @@ use net::{Owner, Remote};
 use sip::Endpoint;
 use sip::auth::Nonces;
 use sip::endpoint::{Counters, Event};
+use sip::flow::Flow;
 use sip::message::Method;
 use sip::time::Time;
 use sip::transaction::ServerId;
@@ -21,6 +22,7 @@ use crate::directory::Directory;
 use crate::domains::Domains;
 use crate::location::Location;
 use crate::register::Registered;
+use crate::relay::Relay;
 use crate::services::{CallKey, Service, Services};
 use crate::trunks::{Trunks, Watch};
 
@@ -35,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) services: Services,
     pub(crate) directory: Directory,
     pub(crate) trunks: Trunks,
+    pub(crate) relay: Relay,
     pub(crate) idle: Idle,
     pub(crate) remote: OnceLock<Remote<Command>>,
 }
@@ -88,6 +91,10 @@ pub(crate) enum Command {
     Stored(Registered, bool),
     /// A call of a service has lost its peer.
     HangUp(CallKey),
+    /// Nothing was heard in a relayed call for a while.
+    Silence(u64),
+    /// These phones are behind address translators that are to be reminded of them.
+    KeepAlive(Vec<Flow>),
     /// Somebody wants to know what this shard counted.
     Count(usize, SyncSender<(usize, Counters)>),
     /// A second has passed for the trunks.
@@ -169,6 +176,13 @@ impl Owner for Core {
                 self.on_stored(endpoint, &registered, durable);
             }
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
+            Command::Silence(key) => self.on_silence(now, endpoint, key),
+            Command::KeepAlive(flows) => {
+                for flow in flows {
+                    let empty = bytes::Bytes::from_static(b"\r\n\r\n");
+                    endpoint.transactions_mut().send(flow, empty);
+                }
+            }
             // Nobody waits any longer when this shard was too slow.
             Command::Count(shard, told) => {
                 let _ = told.try_send((shard, endpoint.transactions().counters));

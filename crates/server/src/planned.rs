@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sip::Endpoint;
+use sip::flow::Flow;
 use sip::header::{HeaderName, NameAddr};
 use sip::message::Method;
 use sip::proxy::Target;
+use sip::registrar::Binding;
 use sip::uri::{Scheme, Uri};
 use sip::wire::Packet;
 
 use crate::accounts::unix_millis;
+use crate::bridge::Whereabouts;
 use crate::core::{Core, Shared};
 use crate::dialplan::{Attempt, Destination, Plan, Query, Resolved, Surroundings, bare, resolve};
-use crate::directory::{Snapshot, Trunk};
+use crate::directory::{RelayMode, Snapshot, Trunk};
 use crate::routing::{Route, targets};
 use crate::services::Service;
 
@@ -22,6 +25,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) packet: &'a Packet<'a>,
     pub(crate) uri: &'a Uri<'a>,
     pub(crate) method: Method,
+    /// The flow that it came on.
+    pub(crate) flow: Flow,
     /// The account that the caller will have proved to be when it gets anywhere.
     pub(crate) caller: Option<&'a str>,
     /// The trunk that it came from.
@@ -109,6 +114,37 @@ impl Core {
 
     /// Where the dial plan sends a request.
     pub(crate) fn planned(&self, endpoint: &Endpoint, all: &Snapshot, asked: &Asked<'_>) -> Route {
+        let route = self.by_plan(endpoint, all, asked);
+        let Route::User(bindings) = &route else {
+            return route;
+        };
+        if asked.method != Method::Invite || !self.sound_passes_here(all, asked, bindings) {
+            return route;
+        }
+        let Some((user, domain)) = self.named(asked.uri) else {
+            return route;
+        };
+        let address = format!("{user}@{domain}");
+        let address = all.aliases.get(&address).cloned().unwrap_or(address);
+        let attempt = Attempt::only(vec![Destination::Account(address)]);
+        Route::Bridge(Arc::new(attempt), None)
+    }
+
+    /// Whether the sound of a call to these phones is to pass through this server.
+    fn sound_passes_here(&self, all: &Snapshot, asked: &Asked<'_>, bindings: &[Binding]) -> bool {
+        let mode = all.settings.relay;
+        if mode == RelayMode::Never {
+            return false;
+        }
+        let caller = Whereabouts::of_request(asked.packet, &asked.flow);
+        bindings.iter().any(|binding| {
+            // Behind another proxy, that one knows where its phones are.
+            let there = Whereabouts::of_binding(binding).filter(|_| binding.path.is_empty());
+            self.shared.carries(mode, &caller, there.as_ref())
+        })
+    }
+
+    fn by_plan(&self, endpoint: &Endpoint, all: &Snapshot, asked: &Asked<'_>) -> Route {
         let plain = || self.route(endpoint, asked.uri);
         let Some((mut number, mut domain)) = self.named(asked.uri) else {
             return plain();

@@ -250,8 +250,8 @@ impl Core {
         };
         let method = packet.method().unwrap_or(Method::Extension);
         let all = self.shared.directory.snapshot();
-        let source = endpoint.request_flow(id).map(|f| f.remote);
-        let trunk = source.and_then(|from| self.shared.trunks.of_source(&all, from));
+        let flow = endpoint.request_flow(id)?;
+        let trunk = self.shared.trunks.of_source(&all, flow.remote);
         // A gateway is known by its address, not by what its callers call themselves.
         let caller = caller.filter(|_| trunk.is_none());
         let to_tag = NameAddr::check(packet.value(HeaderName::To)?).ok()?;
@@ -269,6 +269,7 @@ impl Core {
                 packet: &packet,
                 uri: &uri,
                 method,
+                flow,
                 caller: caller.as_deref(),
                 trunk: trunk.as_ref(),
             };

@@ -21,15 +21,21 @@ use crate::directory::{Directory, Settings};
 use crate::domains::Domains;
 use crate::error::ServeError;
 use crate::location::{Location, from_store, to_store};
+use crate::relay::{Limits, Relay};
 use crate::services::Services;
 use crate::trunks::{Trunks, look_up};
 
 /// How long a nonce may be used.
 const NONCE_LIFETIME: Duration = Duration::from_secs(300);
-/// How often what has expired is cleared away.
-const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// How often what has expired is cleared away, and phones behind address translators hear from us: most translators
+/// forget a phone that is silent after 30 seconds or more.
+const HOUSEKEEPING: Duration = Duration::from_secs(25);
+/// Phones that hear from us with one command.
+const KEEP_ALIVES: usize = 256;
 /// Calls of the server's own services at once.
 const MAX_SERVICE_CALLS: usize = 2_000;
+/// How long a relayed call may be silent on both sides.
+const MEDIA_SILENCE: Duration = Duration::from_secs(120);
 /// The setting that holds the key of [`route_key`].
 const ROUTE_KEY: &str = "route_key";
 
@@ -90,7 +96,14 @@ impl Server {
         })?;
         let secret: [u8; 32] = random()?;
         let (low, high) = config.media_ports;
-        let services = Services::start(RtpPorts::new(low..=high), MAX_SERVICE_CALLS)
+        let ports = RtpPorts::new(low..=high);
+        let relay = Relay::start(ports.clone(), Limits::default()).map_err(|source| {
+            ServeError::System {
+                what: "start the media relay",
+                source,
+            }
+        })?;
+        let services = Services::start(ports, MAX_SERVICE_CALLS)
             .map_err(|source| ServeError::System {
                 what: "start the media thread",
                 source,
@@ -104,6 +117,7 @@ impl Server {
             nonces: Nonces::new(&secret, Time::ZERO, NONCE_LIFETIME),
             services,
             trunks: Trunks::default(),
+            relay,
             idle: Idle::default(),
             directory: Directory::load(store.clone(), &Settings::of(&config))?,
             remote: OnceLock::new(),
@@ -299,9 +313,17 @@ fn housekeeping(
                 if let Err(error) = shared.store.purge_expired(now, |_| {}) {
                     tracing::warn!(%error, "expired bindings stay stored for now");
                 }
+                for key in shared.relay.dead(MEDIA_SILENCE) {
+                    let shard = (key >> 56) as usize % shards.max(1);
+                    shared.remote(shard)(Command::Silence(key));
+                }
                 for key in shared.services.poll_dead() {
                     let shard = (key.0 >> 56) as usize % shards.max(1);
                     shared.remote(shard)(Command::HangUp(key));
+                }
+                let translated = shared.location.translated(now);
+                for (n, flows) in translated.chunks(KEEP_ALIVES).enumerate() {
+                    shared.remote(n % shards.max(1))(Command::KeepAlive(flows.to_vec()));
                 }
             }
         })

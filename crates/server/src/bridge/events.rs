@@ -9,7 +9,8 @@ use sip::ua::{CallId, Cause, Event};
 
 use super::identity::Caller;
 use super::link::{Inside, Told};
-use super::{Order, Party, Purpose};
+use super::sound::Says;
+use super::{Order, Party, Purpose, Whereabouts};
 use crate::core::Core;
 
 impl Core {
@@ -26,13 +27,15 @@ impl Core {
             from,
             offer,
             request,
+            flow,
             ..
         } = event
         else {
             return;
         };
         let caller = Caller::new(&request.packet(), &from, order.account.clone());
-        self.begin_bridge(now, endpoint, call, order, caller, offer);
+        let at = Whereabouts::of_request(&request.packet(), &flow);
+        self.begin_bridge(now, endpoint, call, order, caller, offer, at);
     }
 
     /// Something happened in a bridged call; yields the event when it is none of theirs.
@@ -59,7 +62,9 @@ impl Core {
                 self.on_progress(now, endpoint, id, call, (status, &reason), body);
             }
             Event::RangOut { .. } => self.on_rang_out(now, endpoint, call),
-            Event::Established { body, .. } => self.on_leg_answered(now, endpoint, id, call, body),
+            Event::Established { body, flow, .. } => {
+                self.on_leg_answered(now, endpoint, id, call, body, flow.remote.ip());
+            }
             Event::Acknowledged { body, .. } => {
                 self.on_acknowledged(now, endpoint, id, party, body)
             }
@@ -190,7 +195,18 @@ impl Core {
                 agent.report_transfer(now, tx, transfer, status, reason);
             }
             Purpose::Answer => {
+                let (fork, seen) = (leg.fork, leg.at.seen);
                 let body = body.filter(|_| alone);
+                let body = match bridge.told_by_fork(fork, Says::Answer, body.as_deref(), seen) {
+                    Ok(body) => body,
+                    Err(error) => {
+                        tracing::debug!(%error, "early sound cannot pass here");
+                        None
+                    }
+                };
+                let Some(hunt) = bridge.hunt.as_mut() else {
+                    return;
+                };
                 if hunt.rings && body.is_none() {
                     return;
                 }
@@ -223,6 +239,10 @@ impl Core {
             return;
         };
         bridge.hear(by, body.as_ref());
+        let body = match bridge.owed.filter(|owed| *owed != by) {
+            Some(_) => bridge.carried(by, Says::Answer, body).unwrap_or_default(),
+            None => body,
+        };
         let done = match bridge.owed.take_if(|owed| *owed != by) {
             None => return,
             Some(Party::Link(link)) => {
@@ -255,6 +275,17 @@ impl Core {
         bridge.hear(by, offer.as_ref());
         let free = bridge.asking.is_none() && !bridge.joining && bridge.hunt.is_none();
         let peer = bridge.peer(by).filter(|_| free);
+        let told = match peer {
+            Some(_) => bridge.carried(by, Says::Offer, offer),
+            None => Ok(offer),
+        };
+        let offer = match told {
+            Ok(told) => told,
+            Err(error) => {
+                self.refuse(now, endpoint, id, by, StatusCode(error.status()));
+                return;
+            }
+        };
         let (agent, tx) = endpoint.agent();
         let asked = match peer {
             Some(Party::Leg(peer)) => agent.reoffer(now, tx, peer, offer).is_ok(),
@@ -286,15 +317,30 @@ impl Core {
         };
         bridge.hear(by, body.as_ref());
         let Some(asking) = bridge.asking.take() else {
+            // It answers what was offered in another one's name.
+            let told = bridge.carried(by, Says::Answer, body.clone());
+            if let Err(error) = told {
+                tracing::debug!(%error, "an answer cannot be carried");
+            }
             if bridge.joining {
                 self.on_introduced(now, endpoint, id, by, body);
             }
             return;
         };
-        if bridge.said(asking).is_none() {
+        let says = if bridge.said(asking).is_none() {
             // It asked for an offer, and answers in its ACK.
             bridge.owed = Some(by);
-        }
+            Says::Offer
+        } else {
+            Says::Answer
+        };
+        let body = match bridge.carried(by, says, body) {
+            Ok(body) => body,
+            Err(error) => {
+                self.refuse(now, endpoint, id, asking, StatusCode(error.status()));
+                return;
+            }
+        };
         match asking {
             Party::Link(link) => self.tell(id, link, Told::Answer(body)),
             Party::Leg(asking) => {

@@ -1,5 +1,6 @@
 //! Ringing those whom the dial plan names, until somebody answers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,11 @@ use sip::time::Time;
 use sip::ua::{Account, AccountId, CallId, Cause, Placing, Reliable};
 
 use super::identity::{Caller, escaped_user};
-use super::{Bridge, Class, Failure, Hunt, Leg, MAX_REDIRECTIONS, Order, Party, Purpose, hang_up};
+use super::sound::Says;
+use super::{
+    Bridge, Class, Failure, Hunt, Leg, MAX_REDIRECTIONS, Order, Party, Purpose, Whereabouts,
+    hang_up,
+};
 use crate::accounts::unix_millis;
 use crate::core::Core;
 use crate::dialplan::{Attempt, Destination, Plan, Query};
@@ -23,10 +28,13 @@ struct Ring {
     placing: Placing,
     account: Option<String>,
     trunk: Option<Arc<Trunk>>,
+    /// Where the phone is, when that is known before it answers.
+    at: Option<Whereabouts>,
 }
 
 impl Core {
     /// The caller's INVITE is in the hands of the user agent: the search begins.
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the call")]
     pub(super) fn begin_bridge(
         &mut self,
         now: Time,
@@ -35,6 +43,7 @@ impl Core {
         order: Order,
         caller: Caller,
         offer: Option<Vec<u8>>,
+        at: Whereabouts,
     ) {
         let line = order
             .trunk
@@ -45,6 +54,8 @@ impl Core {
                 call,
                 said: offer,
                 account: order.account,
+                at,
+                fork: 0,
                 _line: line,
             }),
             far: None,
@@ -55,6 +66,9 @@ impl Core {
             owed: None,
             joining: false,
             seeking: None,
+            sound: None,
+            next_sound: None,
+            next_fork: 0,
             talked: false,
             redirections: 0,
         };
@@ -93,7 +107,30 @@ impl Core {
             Purpose::Answer => bridge.near.as_ref().map(|leg| Party::Leg(leg.call)),
             Purpose::Transfer { by, .. } => bridge.parties().find(|p| *p != Party::Leg(by)),
         };
-        let offer = waiting.and_then(|party| bridge.said(party));
+        let mode = self.shared.directory.snapshot().settings.relay;
+        if let Some(waiting) = waiting {
+            let at = bridge.whereabouts(waiting);
+            let carried = rings
+                .iter()
+                .any(|ring| self.shared.carries(mode, &at, ring.at.as_ref()));
+            let transfers = matches!(purpose, Purpose::Transfer { .. });
+            let fresh = if transfers {
+                bridge.next_sound.is_none()
+            } else {
+                !bridge.is_relayed()
+            };
+            if (carried || (transfers && bridge.is_relayed()))
+                && fresh
+                && let Err(error) = self.open_sound(id, waiting)
+            {
+                tracing::warn!(%error, "the sound of a call cannot pass here");
+                failures.push(failure(error.status(), ""));
+                rings.clear();
+            }
+        }
+        let Some(bridge) = self.bridges.all.get_mut(&id) else {
+            return;
+        };
         bridge.hunt = Some(Hunt {
             attempt,
             legs: Vec::new(),
@@ -102,7 +139,7 @@ impl Core {
             rings: rang,
         });
         for ring in rings {
-            self.place(now, endpoint, id, ring, ring_for, offer.clone());
+            self.place(now, endpoint, id, ring, ring_for, waiting);
         }
         self.go_on(now, endpoint, id);
     }
@@ -114,13 +151,45 @@ impl Core {
         id: u64,
         mut ring: Ring,
         ring_for: Option<Duration>,
-        offer: Option<Vec<u8>>,
+        waiting: Option<Party>,
     ) {
+        let Some(bridge) = self.bridges.all.get_mut(&id) else {
+            return;
+        };
+        bridge.next_fork += 1;
+        let fork = bridge.next_fork;
+        let session = waiting.and_then(|party| bridge.said(party));
+        let at = ring.at.unwrap_or_else(|| Whereabouts {
+            said: None,
+            ..waiting.map_or(Whereabouts::NOWHERE, |party| bridge.whereabouts(party))
+        });
+        let faced = match ring.at {
+            Some(at) => self.face_sound(id, fork, at.local),
+            None => Ok(()),
+        };
+        let Some(bridge) = self.bridges.all.get_mut(&id) else {
+            return;
+        };
+        let offer = faced.and_then(|()| match waiting {
+            Some(waiting) => bridge.offer_to_fork(fork, session, waiting),
+            None => Ok(session),
+        });
         ring.placing.ring_for = ring_for;
-        ring.placing.offer = offer;
         let (agent, tx) = endpoint.agent();
-        let placed = agent.place_for(now, tx, ring.placing);
-        let Some(hunt) = self.bridges.all.get_mut(&id).and_then(|b| b.hunt.as_mut()) else {
+        let placed = match offer {
+            Ok(offer) => {
+                ring.placing.offer = offer;
+                agent.place_for(now, tx, ring.placing).map_err(|error| {
+                    tracing::warn!(%error, "a call could not be placed");
+                    failure(503, "Cannot Be Called")
+                })
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the sound of a call cannot pass here");
+                Err(failure(error.status(), ""))
+            }
+        };
+        let Some(hunt) = bridge.hunt.as_mut() else {
             return;
         };
         match placed {
@@ -130,14 +199,13 @@ impl Core {
                     call,
                     said: None,
                     account: ring.account,
+                    at,
+                    fork,
                     _line: line,
                 });
                 self.bridges.of_call.insert(call, id);
             }
-            Err(error) => {
-                tracing::warn!(%error, "a call could not be placed");
-                hunt.failures.push(failure(503, "Cannot Be Called"));
-            }
+            Err(failure) => hunt.failures.push(failure),
         }
     }
 
@@ -177,6 +245,7 @@ impl Core {
                         placing,
                         account: Some(address.clone()),
                         trunk: None,
+                        at: Whereabouts::of_binding(binding),
                     });
                 }
                 if rings.len() == before {
@@ -191,6 +260,7 @@ impl Core {
                     placing: plain(&caller, account, address_uri(address)),
                     account: None,
                     trunk: None,
+                    at: None,
                 });
             }
             Destination::Trunk { trunk, number } => {
@@ -215,6 +285,7 @@ impl Core {
                     placing,
                     account: None,
                     trunk: Some(trunk.clone()),
+                    at: None,
                 });
             }
         }
@@ -361,13 +432,16 @@ impl Core {
                 let Some(near) = bridge.near.take() else {
                     return;
                 };
-                self.bridges.all.remove(&id);
+                self.bridges.take(id);
                 self.bridges.of_call.remove(&near.call);
                 let (agent, tx) = endpoint.agent();
                 // Who has given up needs no refusal.
                 let _ = agent.reject(now, tx, near.call, status, reason);
             }
             Purpose::Transfer { transfer, by } => {
+                if let Some(sound) = bridge.next_sound.take() {
+                    self.bridges.of_sound.remove(&sound.key());
+                }
                 let stays = bridge.leg(by).is_some();
                 let (agent, tx) = endpoint.agent();
                 agent.report_transfer(now, tx, transfer, status, reason.unwrap_or(status.reason()));
@@ -386,6 +460,7 @@ impl Core {
         id: u64,
         call: CallId,
         body: Option<Vec<u8>>,
+        seen: IpAddr,
     ) {
         let Some(bridge) = self.bridges.all.get_mut(&id) else {
             return;
@@ -398,48 +473,89 @@ impl Core {
             return;
         };
         let mut leg = hunt.legs.remove(place);
+        leg.at.seen = seen.to_canonical();
         if body.is_some() {
             leg.said = body;
         }
-        let said = leg.said.clone();
         bridge.talked = true;
         for other in hunt.legs {
             self.bridges.of_call.remove(&other.call);
             hang_up(now, endpoint, other.call, Some(ELSEWHERE));
         }
         match hunt.purpose {
-            Purpose::Answer => {
-                bridge.far = Some(leg);
-                let Some(near) = bridge.near.as_ref() else {
-                    self.end_bridge(now, endpoint, id, None);
-                    return;
-                };
-                if near.said.is_none() {
-                    bridge.owed = Some(Party::Leg(call));
-                }
-                let near = near.call;
-                let (agent, tx) = endpoint.agent();
-                if let Err(error) = agent.accept(now, tx, near, said.as_deref().unwrap_or_default())
-                {
-                    tracing::debug!(%error, "a caller was gone before the answer");
-                    self.end_bridge(now, endpoint, id, None);
-                }
-            }
+            Purpose::Answer => self.put_through(now, endpoint, id, leg),
             Purpose::Transfer { transfer, by } => {
-                let gone = bridge.part(by);
-                bridge.seat(leg);
-                let stays = bridge.peer(Party::Leg(call));
                 let (agent, tx) = endpoint.agent();
                 agent.report_transfer(now, tx, transfer, StatusCode(200), "OK");
-                if let Some(gone) = gone {
-                    self.bridges.of_call.remove(&gone.call);
-                    hang_up(now, endpoint, gone.call, None);
-                }
-                match stays {
-                    Some(stays) => self.introduce(now, endpoint, id, stays, said),
-                    None => self.end_bridge(now, endpoint, id, None),
-                }
+                self.replace(now, endpoint, id, leg, by);
             }
+        }
+    }
+
+    /// The caller gets the answer of the leg that has answered.
+    fn put_through(&mut self, now: Time, endpoint: &mut Endpoint, id: u64, leg: Leg) {
+        let Some(bridge) = self.bridges.all.get_mut(&id) else {
+            return;
+        };
+        let (call, fork, seen) = (leg.call, leg.fork, leg.at.seen);
+        let said = leg.said.clone();
+        bridge.far = Some(leg);
+        let Some(near) = bridge.near.as_ref() else {
+            self.end_bridge(now, endpoint, id, None);
+            return;
+        };
+        let says = if near.said.is_none() {
+            Says::Offer
+        } else {
+            Says::Answer
+        };
+        let near = near.call;
+        if says == Says::Offer {
+            bridge.owed = Some(Party::Leg(call));
+        }
+        let told = bridge.told_by_fork(fork, says, said.as_deref(), seen);
+        let told = told.and_then(|told| self.settle_sound(id, fork).map(|()| told));
+        let (agent, tx) = endpoint.agent();
+        let done = match told {
+            Ok(told) => agent
+                .accept(now, tx, near, told.as_deref().unwrap_or_default())
+                .map_err(|error| error.to_string()),
+            Err(error) => {
+                // It may have gone.
+                let _ = agent.reject(now, tx, near, StatusCode(error.status()), None);
+                Err(error.to_string())
+            }
+        };
+        if let Err(error) = done {
+            tracing::debug!(%error, "an answer could not be passed on");
+            self.end_bridge(now, endpoint, id, None);
+        }
+    }
+
+    /// The target of a transfer takes the place of the one who asked for it.
+    fn replace(&mut self, now: Time, endpoint: &mut Endpoint, id: u64, leg: Leg, by: CallId) {
+        let Some(bridge) = self.bridges.all.get_mut(&id) else {
+            return;
+        };
+        let (call, fork, seen) = (leg.call, leg.fork, leg.at.seen);
+        let said = leg.said.clone();
+        let gone = bridge.part(by);
+        bridge.seat(leg);
+        let stays = bridge.peer(Party::Leg(call));
+        // The answer connects the relay; then it is offered to the one who stays, for whom it is another session.
+        let known = bridge.told_by_fork(fork, Says::Answer, said.as_deref(), seen);
+        let settled = known.and_then(|_| self.settle_sound(id, fork));
+        let Some(bridge) = self.bridges.all.get_mut(&id) else {
+            return;
+        };
+        let told = settled.and_then(|()| bridge.carried(Party::Leg(call), Says::Offer, said));
+        if let Some(gone) = gone {
+            self.bridges.of_call.remove(&gone.call);
+            hang_up(now, endpoint, gone.call, None);
+        }
+        match (stays, told) {
+            (Some(stays), Ok(told)) => self.introduce(now, endpoint, id, stays, told),
+            _ => self.end_bridge(now, endpoint, id, None),
         }
     }
 }

@@ -8,6 +8,7 @@ use sip::time::Time;
 use sip::transaction::ServerId;
 use sip::ua::CallId;
 
+use super::sound::Says;
 use super::{Bridge, Party, hang_up};
 use crate::core::{Command, Core};
 
@@ -185,8 +186,10 @@ impl Core {
                 return None;
             };
             bridge.part(call);
-            let session = bridge.said(stays);
+            bridge.sound_goes_to(Party::Leg(call), Party::Link(by));
             bridge.link = Some((by, None));
+            let session = bridge.said(stays);
+            let session = bridge.carried(stays, Says::Offer, session).ok()?;
             Some((call, id, session))
         });
         let Some((call, id, session)) = joined else {
@@ -220,6 +223,7 @@ impl Core {
         bridge.link = Some((link, session.clone()));
         if let Some((transfer, by, _)) = bridge.seeking.take() {
             bridge.part(by);
+            bridge.sound_goes_to(Party::Leg(by), Party::Link(link));
             bridge.joining = true;
             self.bridges.of_call.remove(&by);
             let (agent, tx) = endpoint.agent();

@@ -14,6 +14,7 @@ mod events;
 mod hunt;
 mod identity;
 mod link;
+mod sound;
 mod transfer;
 
 use std::collections::HashMap;
@@ -34,6 +35,8 @@ pub(crate) use hunt::trunk_account;
 use identity::Caller;
 pub(crate) use link::LinkCommand;
 use link::{Link, Told};
+use sound::Sound;
+pub(crate) use sound::Whereabouts;
 
 /// How often one call is sent on by phones (3xx) and transfers.
 const MAX_REDIRECTIONS: u8 = 5;
@@ -59,6 +62,10 @@ struct Leg {
     said: Option<Vec<u8>>,
     /// The account that it is a phone of.
     account: Option<String>,
+    /// Where it is.
+    at: Whereabouts,
+    /// Its leg in the relay.
+    fork: u32,
     /// The line of a trunk that it takes, until it ends.
     _line: Option<TrunkCall>,
 }
@@ -81,6 +88,10 @@ struct Bridge {
     joining: bool,
     /// A transfer that waits for the bridge of the target.
     seeking: Option<(TransferId, CallId, String)>,
+    /// The relay of its sound, where there is one; and the one that takes its place when somebody answers.
+    sound: Option<Sound>,
+    next_sound: Option<Sound>,
+    next_fork: u32,
     /// Somebody answered.
     talked: bool,
     redirections: u8,
@@ -135,6 +146,9 @@ pub(crate) struct Bridges {
     all: HashMap<u64, Bridge>,
     of_call: HashMap<CallId, u64, ahash::RandomState>,
     next: u64,
+    /// The bridges of relayed calls, by the relay's keys.
+    of_sound: HashMap<u64, u64>,
+    next_sound: u64,
     /// The account that places calls to phones: it has no name and no credentials.
     plain: Option<AccountId>,
     /// The accounts that place calls through trunks.
@@ -147,6 +161,8 @@ impl Bridges {
             all: HashMap::new(),
             of_call: HashMap::with_hasher(hasher()),
             next: 0,
+            of_sound: HashMap::new(),
+            next_sound: 0,
             plain: None,
             trunks: HashMap::new(),
         }
@@ -154,6 +170,15 @@ impl Bridges {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Takes a bridge out of the table.
+    fn take(&mut self, id: u64) -> Option<Bridge> {
+        let bridge = self.all.remove(&id)?;
+        for key in bridge.sound_keys() {
+            self.of_sound.remove(&key);
+        }
+        Some(bridge)
     }
 
     fn of(&mut self, call: CallId) -> Option<(u64, &mut Bridge)> {
@@ -252,7 +277,7 @@ impl Core {
 
     /// Hangs up everybody in a bridged call.
     fn end_bridge(&mut self, now: Time, endpoint: &mut Endpoint, id: u64, reason: Option<&str>) {
-        let Some(mut bridge) = self.bridges.all.remove(&id) else {
+        let Some(mut bridge) = self.bridges.take(id) else {
             return;
         };
         if let Some((link, _)) = bridge.link.take() {

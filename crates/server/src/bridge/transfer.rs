@@ -10,6 +10,7 @@ use sip::ua::{CallId, TransferId};
 use sip::uri::Uri;
 
 use super::link::Told;
+use super::sound::Says;
 use super::{MAX_REDIRECTIONS, Party, Purpose};
 use crate::core::Core;
 use crate::dialplan::{Attempt, Destination, Plan};
@@ -152,8 +153,11 @@ impl Core {
             return;
         };
         bridge.joining = false;
-        if let Some(peer) = bridge.peer(by) {
-            self.introduce(now, endpoint, id, peer, answer);
+        let told = bridge.carried(by, Says::Offer, answer);
+        match (bridge.peer(by), told) {
+            (Some(peer), Ok(told)) => self.introduce(now, endpoint, id, peer, told),
+            (_, Err(_)) => self.end_bridge(now, endpoint, id, None),
+            (None, Ok(_)) => {}
         }
     }
 }

@@ -684,6 +684,112 @@ fn a_phone_takes_the_place_of_another_in_a_call_from_outside() {
     bob.respond(&bye.reply(200, "", &[]));
 }
 
+/// A description of one stream of G.711 at this address.
+fn session_at(address: std::net::SocketAddr) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n",
+        ip = address.ip(),
+        port = address.port()
+    )
+}
+
+/// Where a description wants its sound.
+fn wants_sound_at(session: &[u8]) -> std::net::SocketAddr {
+    let text = String::from_utf8_lossy(session);
+    let after = |prefix: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(prefix)).unwrap();
+        line.split(' ').next().unwrap().to_owned()
+    };
+    format!("{}:{}", after("c=IN IP4 "), after("m=audio "))
+        .parse()
+        .unwrap()
+}
+
+/// A packet of sound from one socket, sent through the server, as another one gets it.
+fn sound_arrives(
+    from: &std::net::UdpSocket,
+    through: std::net::SocketAddr,
+    at: &std::net::UdpSocket,
+    word: u8,
+) {
+    at.set_read_timeout(Some(std::time::Duration::from_millis(50)))
+        .unwrap();
+    let mut packet = [0u8; 172];
+    packet[..12].copy_from_slice(&[0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, word]);
+    let start = std::time::Instant::now();
+    let mut buffer = [0; 500];
+    loop {
+        packet[3] = packet[3].wrapping_add(1);
+        from.send_to(&packet, through).unwrap();
+        match at.recv_from(&mut buffer) {
+            Ok((172, _)) if buffer[11] == word => return,
+            _ => assert!(start.elapsed() < PATIENCE, "no sound"),
+        }
+    }
+}
+
+#[test]
+fn the_sound_passes_through_the_server_where_it_has_to() {
+    let scene = Scene::with(|c| c.authentication = Authentication::NONE);
+    let (mut alice, mut bob, mut carol) = (
+        Peer::udp(scene.udp()),
+        Peer::udp(scene.udp()),
+        Peer::udp(scene.udp()),
+    );
+    bob.register("bob", DOMAIN);
+    carol.register("carol", DOMAIN);
+    let directory = scene.server().directory();
+    let settings = server::directory::Settings {
+        relay: server::directory::RelayMode::Always,
+        ..directory.snapshot().settings.clone()
+    };
+    directory.put_settings(settings).unwrap();
+    let socket = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (at_alice, at_bob, at_carol) = (socket(), socket(), socket());
+    let session = |s: &std::net::UdpSocket| session_at(s.local_addr().unwrap());
+
+    let call = invite(&alice, "alice", "bob", &session(&at_alice));
+    alice.send(&call);
+    let got = bob.expect_request("INVITE");
+    let to_alice = wants_sound_at(&got.body);
+    assert_ne!(to_alice, at_alice.local_addr().unwrap());
+    let answer = accept(&mut bob, &got, "bob", &session(&at_bob));
+    let ok = alice.expect(200);
+    let to_bob = wants_sound_at(&ok.body);
+    assert_ne!(to_bob, at_bob.local_addr().unwrap());
+    alice.send(&call.ack(&ok));
+    bob.expect_request("ACK");
+    sound_arrives(&at_alice, to_bob, &at_bob, 1);
+    sound_arrives(&at_bob, to_alice, &at_alice, 2);
+
+    // After a transfer it passes between those who talk then.
+    let refer = from_callee("REFER", &got, &answer, 1)
+        .header("Contact", &bob.contact("bob"))
+        .header("Refer-To", &format!("<sip:carol@{DOMAIN}>"));
+    bob.send(&refer);
+    let at = carol.expect_request("INVITE");
+    let to_alice = wants_sound_at(&at.body);
+    accept(&mut carol, &at, "carol", &session(&at_carol));
+    carol.expect_request("ACK");
+    is_released(&mut bob, 1);
+    let again = alice.expect_request("INVITE");
+    let to_carol = wants_sound_at(&again.body);
+    let contact = alice.contact("alice");
+    alice.respond(&with_body(
+        again.reply(200, "", &[("Contact", &contact)]),
+        &session(&at_alice),
+    ));
+    alice.expect_request("ACK");
+    sound_arrives(&at_alice, to_carol, &at_carol, 3);
+    sound_arrives(&at_carol, to_alice, &at_alice, 4);
+    let mut bye = call.within("BYE", &ok);
+    bye.cseq += 5;
+    alice.send(&bye);
+    let bye = carol.expect_request("BYE");
+    carol.respond(&bye.reply(200, "", &[]));
+    alice.expect(200);
+}
+
 #[test]
 fn trunks_are_registered_with_and_asked() {
     let scene = Scene::new();

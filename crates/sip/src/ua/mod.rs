@@ -126,6 +126,8 @@ pub struct UserAgent {
 pub enum Alarm {
     /// A registration is to be refreshed or tried again.
     Register(u32),
+    /// The address translator in front of us is to be reminded of a registration's flow (RFC 5626 §4.4).
+    KeepAlive(u32),
     /// A 2xx goes again, because no ACK came (RFC 3261 §13.3.1.4).
     Repeat(u32),
     /// A provisional response goes again, so that proxies keep waiting (§13.3.1.1).
@@ -231,6 +233,7 @@ impl UserAgent {
     pub(crate) fn on_alarm(&mut self, now: Time, tx: &mut Transactions, token: u64, kind: Alarm) {
         match kind {
             Alarm::Register(serial) => self.on_register_alarm(now, tx, AccountId(token), serial),
+            Alarm::KeepAlive(serial) => self.keep_alive(now, tx, AccountId(token), serial),
             Alarm::Repeat(serial) => self.on_repeat(now, tx, CallId(token), serial),
             Alarm::Provisional(serial) => self.on_ring_again(now, tx, CallId(token), serial),
             Alarm::Reliable(serial) => self.on_unacknowledged(now, tx, CallId(token), serial),
