@@ -11,6 +11,7 @@
 
 mod administrators;
 mod assets;
+mod certificate;
 mod context;
 mod http;
 mod logs;
