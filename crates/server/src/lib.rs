@@ -23,6 +23,7 @@ mod planned;
 mod register;
 pub mod relay;
 mod routing;
+mod secure;
 mod serve;
 mod services;
 mod trunks;
