@@ -225,3 +225,40 @@ fn a_port_that_is_taken_is_told() {
     let (_, lines, errors) = server.end();
     assert!(!errors.contains("console") && !lines.iter().any(|l| l.contains("console ")));
 }
+
+#[test]
+fn a_configured_certificate_makes_it_https() {
+    let data = Data::new("https");
+    std::fs::create_dir_all(&data.0).unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (chain, key) = (data.0.join("chain.pem"), data.0.join("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (chain, key) = (chain.display().to_string(), key.display().to_string());
+    let files = ["--certificate", &chain, "--key", &key];
+    let mut server = data.serve(&[&HTTP[..], &files[..]].concat());
+    let at = url(&mut server);
+    let address = at.strip_prefix("https://").unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let mut session = rustls::ClientConnection::new(std::sync::Arc::new(client), name).unwrap();
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    let mut stream = rustls::Stream::new(&mut session, &mut socket);
+    let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"),
+        "{answer}"
+    );
+    server.interrupt();
+    assert_eq!(server.end().0, 0);
+}
