@@ -167,6 +167,8 @@ impl Owner for Core {
         match event {
             Event::Request(id) => self.on_request(now, endpoint, id),
             Event::Agent(event) => self.on_agent(now, endpoint, *event),
+            // Nobody asked for calls to be followed.
+            Event::Proxied(_) => {}
         }
     }
 
