@@ -109,10 +109,13 @@ pub fn start(
         None => USUAL,
     };
     let files = program.path.iter().cloned();
+    // One that the server signed itself would only make browsers warn of it: that is for phones, which can be told.
+    let certificates = server.certificates();
+    let configured = certificates.filter(|c| !c.is_self_signed());
     let config = Config {
         listen,
-        tls: None,
-        certificate: String::new(),
+        tls: configured.map(|c| c.server_config(&[b"http/1.1"])),
+        certificate: certificates.map_or_else(String::new, |c| c.file().display().to_string()),
         files: files.chain(settings.map(Path::to_path_buf)).collect(),
     };
     match Console::start(config, server.admin(), logs) {

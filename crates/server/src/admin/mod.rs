@@ -79,7 +79,7 @@ impl Admin {
 
     /// Transport (`udp`, `tcp` …) and address of everything it listens on.
     pub fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        let named = |l: &Listener| (l.transport.param(), l.local);
+        let named = |l: &Listener| (l.transport.name(), l.local);
         self.listeners.iter().map(named).collect()
     }
 
