@@ -75,10 +75,11 @@ def make_call(caller_kind, callee_kind, caller_translator, callee_translator, ha
             # The same inside address as the other one's: nothing may be sent to either.
             hide(world, "bob", callee_translator)
         served = server(world, ("alice", "bob"))
+        world.relay = HOSTS["server"]
         caller = phone(world, caller_kind, "alice", served, "alice", 1)
         callee = phone(world, callee_kind, "bob", served, "bob", 2, answers=True)
         talk(world, caller, callee, hangup_by, served)
-        alice, bob, relay = HOSTS["alice"], HOSTS["bob"], HOSTS["server"]
+        alice, bob, relay = HOSTS["alice"], HOSTS["bob"], world.relay
         relayed(world, [(alice, relay), (relay, bob), (bob, relay), (relay, alice)])
     return run
 
