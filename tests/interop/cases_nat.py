@@ -108,7 +108,7 @@ while True:
         end.sendto(packet, ("%s", port))
     if number == 1:
         print("sent", flush=True)
-    time.sleep(0.25)
+    time.sleep(1)
 """
 
 
@@ -123,4 +123,4 @@ def stranger(world):
     capture = world.stop_capture()
     tried = packets(capture, f"ip.src == {HOSTS['carol']} && ip.dst == {HOSTS['server']} && udp.srcport == 4000")
     got = packets(capture, f"udp && !icmp && ip.dst == {HOSTS['carol']} && udp.dstport == 4000")
-    check(len(tried) > 50_000 and not got, f"the stranger sent {len(tried)} packets and got {len(got)}")
+    check(len(tried) > 2 * 8192 and not got, f"the stranger sent {len(tried)} packets and got {len(got)}")
