@@ -99,6 +99,10 @@ class Kamailio:
         self.users = {}
         self.process = None
 
+    def port_of(self, transport):
+        """Where it listens on a transport."""
+        return self.port
+
     def add_user(self, user, password):
         self.users[user] = password
 

@@ -30,9 +30,10 @@ class Pjsua:
         sound = os.path.join(self.world.dir, f"{self.name}-played.wav")
         wav.write(sound, self.played)
         args = [sys.executable, AGENT, "--user", self.user, "--domain", self.server.domain,
-                "--proxy", f"{self.server.address}:{self.server.port}", "--address", self.world.address(self.host), "--play", sound,
+                "--proxy", f"{self.server.address}:{self.server.port_of(self.transport)}", "--address", self.world.address(self.host), "--play", sound,
                 "--record", self.recorded, "--log", os.path.join(self.world.dir, f"{self.name}.log"),
                 "--codecs", ",".join(CODECS[c] for c in self.codecs)]
+        args += ["--tls-root", self.server.certificate] if self.transport == "tls" else []
         args += ["--tcp"] * (self.transport == "tcp") + ["--answer"] * self.answers + list(self.options)
         self.process = self.world.spawn(self.name, self.host, args, env={"SIP_PASSWORD": self.password}, stdin=True)
         if registered:

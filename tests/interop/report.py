@@ -16,7 +16,7 @@ BETWEEN = re.compile(rf"(?P<feature>kamailio-registrar|next-hop-out|next-hop-in)
 PACKAGES = {"baresip": "baresip-core", "linphone": "linphone-cli", "twinkle": "twinkle-console", "sipp": "sip-tester", "kamailio": "kamailio"}
 #: The rows in their order, and what they are called.
 ROWS = {
-    "call": "call, sound both ways, over UDP and TCP", "refuse": "refusing, and giving up while it rings", "late-offer": "INVITE without an offer",
+    "call": "call, sound both ways, over UDP, TCP and TLS", "refuse": "refusing, and giving up while it rings", "late-offer": "INVITE without an offer",
     "early-media": "sound before the answer (183)", "forked-early": "two early dialogs of one INVITE", "prack": "PRACK (RFC 3262)",
     "session-timer": "session interval (RFC 4028)", "hold": "hold and resume (RFC 3264 §8.4)", "update": "UPDATE (RFC 3311)",
     "codec-change": "another codec in mid-call", "glare": "glare (491) and another try", "change-refused": "refused change, the call goes on",

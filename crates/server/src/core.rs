@@ -1,12 +1,13 @@
 //! What the owner of a shard does with events: the policy of the server.
 
 use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 
 use net::{Owner, Remote};
 use sip::Endpoint;
 use sip::auth::Nonces;
-use sip::endpoint::Event;
+use sip::endpoint::{Counters, Event};
 use sip::flow::Flow;
 use sip::message::Method;
 use sip::time::Time;
@@ -94,6 +95,8 @@ pub(crate) enum Command {
     Silence(u64),
     /// These phones are behind address translators that are to be reminded of them.
     KeepAlive(Vec<Flow>),
+    /// Somebody wants to know what this shard counted.
+    Count(usize, SyncSender<(usize, Counters)>),
     /// A second has passed for the trunks.
     Trunks,
     /// A bridge of another shard has something to say.
@@ -179,6 +182,10 @@ impl Owner for Core {
                     let empty = bytes::Bytes::from_static(b"\r\n\r\n");
                     endpoint.transactions_mut().send(flow, empty);
                 }
+            }
+            // Nobody waits any longer when this shard was too slow.
+            Command::Count(shard, told) => {
+                let _ = told.try_send((shard, endpoint.transactions().counters));
             }
             Command::Link(command) => self.on_link_command(now, endpoint, command),
             Command::Trunks => {

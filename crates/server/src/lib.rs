@@ -8,6 +8,7 @@
 //! ```
 
 mod accounts;
+pub mod admin;
 mod agent;
 mod authenticate;
 mod bridge;
@@ -22,6 +23,7 @@ mod planned;
 mod register;
 pub mod relay;
 mod routing;
+mod secure;
 mod serve;
 mod services;
 mod trunks;

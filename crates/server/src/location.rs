@@ -110,6 +110,17 @@ impl Location {
         flows
     }
 
+    /// Shows every address of record with its bindings, the expired ones included, in no order. A part of them is locked
+    /// meanwhile.
+    pub(crate) fn each(&self, mut show: impl FnMut(&str, &[Binding])) {
+        for part in &self.parts {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            for (aor, bindings) in part.iter() {
+                show(aor, bindings);
+            }
+        }
+    }
+
     /// How many addresses of record, and how many bindings.
     pub(crate) fn count(&self) -> (usize, usize) {
         self.parts.iter().fold((0, 0), |(users, all), part| {

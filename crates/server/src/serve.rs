@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use net::{NetConfig, Network, RtpPorts, Statistics};
+use net::{Certificates, NetConfig, Network, RtpPorts, Statistics};
 use sip::Endpoint;
 use sip::auth::Nonces;
 use sip::endpoint::Listener;
@@ -14,6 +14,7 @@ use sip::time::Time;
 use store::{AccountWatch, ServeLock, Store};
 
 use crate::accounts::{Accounts, unix_millis};
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::core::{Command, Core, Idle, Shared};
 use crate::directory::{Directory, Settings};
@@ -21,6 +22,7 @@ use crate::domains::Domains;
 use crate::error::ServeError;
 use crate::location::{Location, from_store, to_store};
 use crate::relay::{Limits, Relay};
+use crate::secure;
 use crate::services::Services;
 use crate::trunks::{Trunks, look_up};
 
@@ -41,6 +43,7 @@ const ROUTE_KEY: &str = "route_key";
 /// A server that runs until it is stopped.
 pub struct Server {
     network: Network<Core>,
+    certificates: Option<Arc<Certificates>>,
     shared: Arc<Shared>,
     watch: Option<AccountWatch>,
     housekeeper: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
@@ -60,6 +63,18 @@ pub struct Snapshot {
     pub bindings: usize,
     /// Calls of the server's own services.
     pub service_calls: usize,
+}
+
+impl Shared {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let (users, bindings) = self.location.count();
+        Snapshot {
+            accounts: self.accounts.len(),
+            users,
+            bindings,
+            service_calls: self.services.calls(),
+        }
+    }
 }
 
 impl Server {
@@ -111,13 +126,15 @@ impl Server {
             store,
             config,
         });
-        let network = start_network(&shared)?;
+        let certificates = secure::certificates(&shared.config, &own_addresses(&shared.config))?;
+        let network = start_network(&shared, certificates.as_ref())?;
         let _ = shared.remote.set(network.remote());
         let watch = watch_accounts(&shared)?;
-        let housekeeper = housekeeping(shared.clone(), network.shards())?;
+        let housekeeper = housekeeping(shared.clone(), network.shards(), certificates.clone())?;
         let trunk_watcher = watch_trunks(shared.clone())?;
         Ok(Server {
             network,
+            certificates,
             shared,
             watch: Some(watch),
             housekeeper: Some(housekeeper),
@@ -129,6 +146,12 @@ impl Server {
     /// The addresses that the server listens on.
     pub fn listeners(&self) -> &[Listener] {
         self.network.listeners()
+    }
+
+    /// The certificate that TLS shows, where there is one: [`Certificates::server_config`] makes of it what any server of TLS
+    /// needs, with new files taken by themselves.
+    pub fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.as_ref()
     }
 
     /// The domain that addresses without another one belong to.
@@ -168,13 +191,14 @@ impl Server {
 
     /// Numbers about it now.
     pub fn snapshot(&self) -> Snapshot {
-        let (users, bindings) = self.shared.location.count();
-        Snapshot {
-            accounts: self.shared.accounts.len(),
-            users,
-            bindings,
-            service_calls: self.shared.services.calls(),
-        }
+        self.shared.snapshot()
+    }
+
+    /// A hold on it for those who show and change it.
+    pub fn admin(&self) -> Admin {
+        let statistics = self.network.statistics();
+        let shards = self.network.shards();
+        Admin::new(self.shared.clone(), statistics, self.listeners(), shards)
     }
 
     /// Ends calls of its own, takes nothing new, writes what waits, and is gone.
@@ -192,7 +216,10 @@ impl Server {
     }
 }
 
-fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
+fn start_network(
+    shared: &Arc<Shared>,
+    certificates: Option<&Arc<Certificates>>,
+) -> Result<Network<Core>, ServeError> {
     let config = &shared.config;
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -218,6 +245,8 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
     let mut settings = NetConfig::new(config.listen.clone());
     settings.advertised_host.clone_from(&config.advertised_host);
     settings.workers = workers;
+    settings.tls = secure::tls(config, certificates)?;
+    settings.origins = config.ws_origins.clone().into();
     Ok(Network::start(settings, shards)?)
 }
 
@@ -288,6 +317,7 @@ fn forget(shared: &Shared, aor: &str) {
 fn housekeeping(
     shared: Arc<Shared>,
     shards: usize,
+    certificates: Option<Arc<Certificates>>,
 ) -> Result<(mpsc::Sender<()>, JoinHandle<()>), ServeError> {
     let (stop, stopped) = mpsc::channel::<()>();
     let thread = std::thread::Builder::new()
@@ -295,6 +325,9 @@ fn housekeeping(
         .spawn(move || {
             while stopped.recv_timeout(HOUSEKEEPING) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let now = unix_millis();
+                if let Some(certificates) = &certificates {
+                    secure::refresh(certificates);
+                }
                 shared.location.purge(now);
                 if let Err(error) = shared.store.purge_expired(now, |_| {}) {
                     tracing::warn!(%error, "expired bindings stay stored for now");

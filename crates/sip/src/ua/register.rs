@@ -9,7 +9,7 @@ use super::draft::{Contact, Draft, readable};
 use super::event::{AccountId, Cause, Event, Misuse};
 use super::outbound::{Outbound, OutboundId, Outcome, Purpose, reason_of};
 use super::{Alarm, UserAgent, alarm, tell};
-use crate::flow::Flow;
+use crate::flow::{Flow, Transport};
 use crate::header::{ContactList, Expires, HeaderName, MinExpires, RetryAfter, routes};
 use crate::message::{Method, StatusCode};
 use crate::slab::Key;
@@ -152,6 +152,35 @@ impl UserAgent {
         {
             tx.send(flow, Bytes::from_static(b"\r\n\r\n"));
             alarm(now, tx, KEEP_ALIVE, account.0, Alarm::KeepAlive(serial));
+        }
+    }
+
+    /// A connection is lost. Who registered along one that only we can open cannot be called until we do (RFC 5626 §4.4).
+    pub(crate) fn on_flow_lost(&mut self, now: Time, tx: &mut Transactions, flow: &Flow) {
+        if flow.transport != Transport::Tls {
+            return;
+        }
+        let lost: Vec<AccountId> = self
+            .accounts
+            .iter()
+            .filter(|(_, profile)| {
+                let registration = &profile.registration;
+                registration.flow.as_ref() == Some(flow)
+                    && registration.bound.is_some()
+                    && registration.busy.is_none()
+                    && registration.wanted > 0
+            })
+            .map(|(key, _)| AccountId(key.as_u64()))
+            .collect();
+        for account in lost {
+            let serial = self.next_serial();
+            // Not all at once: the server may have lost the connections of everybody.
+            let wait = backoff(0, tx.random.below(1000));
+            if let Some(profile) = self.profile_mut(account) {
+                profile.registration.flow = None;
+                profile.registration.serial = serial;
+                alarm(now, tx, wait, account.0, Alarm::Register(serial));
+            }
         }
     }
 
