@@ -59,7 +59,7 @@ class Sori:
         listen = (f"{word}:{self.address}:{self.port_of(word)}" if word.isalpha() else word for word in ("udp", "tcp", *self.listen))
         for address in listen:
             args += ["--sip", address]
-        args += ["--auth", "register,invite" if self.auth else "none", *self.options]
+        args += ["--auth", "register,invite" if self.auth else "none", "--http", "none", *self.options]
         self.process = self.world.spawn(self.name, self.host, args)
         wait_answer(self)
 

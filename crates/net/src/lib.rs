@@ -48,6 +48,7 @@ pub use config::{Limits, NetConfig};
 pub use driver::{Driver, Network, Owner, PostError, Remote};
 pub use error::NetError;
 pub use interfaces::{interfaces, local_address_for};
+pub use load::Load;
 pub use machine::{Machine, Outputs};
 #[cfg(target_os = "linux")]
 pub use mmsg::{Batch, FEW};

@@ -8,30 +8,52 @@ use sip::time::Time;
 use sip::transaction::ServerId;
 use sip::ua::{CallId, Event};
 
-use crate::core::Core;
+use crate::core::{Core, Wanted};
 use crate::services::{CallKey, Refused, Service};
 
 impl Core {
     /// The user agent answers a request that is for the server itself, like OPTIONS, or for a service.
-    pub(crate) fn hand_to_agent(&mut self, now: Time, endpoint: &mut Endpoint, id: ServerId) {
+    pub(crate) fn hand_to_agent(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: ServerId,
+        service: Option<Service>,
+    ) {
         let (agent, tx) = endpoint.agent();
-        agent.accept_request(now, tx, id, None);
+        if let (Some(call), Some(service)) = (agent.accept_request(now, tx, id, None), service) {
+            self.wanted.insert(call, Wanted::Service(service));
+        }
     }
 
     /// The user agent has something to say.
     pub(crate) fn on_agent(&mut self, now: Time, endpoint: &mut Endpoint, event: Event) {
-        match event {
-            Event::Incoming {
-                call,
-                offer,
-                flow,
-                request,
-                ..
-            } => {
-                let service = self.service_of(request.packet().request_uri());
-                let address = flow.local.ip();
-                self.on_incoming(now, endpoint, call, service, address, offer.as_deref());
+        if let Event::Incoming {
+            call, offer, flow, ..
+        } = &event
+        {
+            match self.wanted.remove(call) {
+                Some(Wanted::Bridge(order)) => {
+                    self.on_bridged_incoming(now, endpoint, *order, event);
+                }
+                other => {
+                    let service = match other {
+                        Some(Wanted::Service(service)) => Some(service),
+                        _ => None,
+                    };
+                    let address = flow.local.ip();
+                    self.on_incoming(now, endpoint, *call, service, address, offer.as_deref());
+                }
             }
+            return;
+        }
+        let Some(event) = self.on_bridge_event(now, endpoint, event) else {
+            return;
+        };
+        let Some(event) = self.watch.on_event(now, event, &self.shared.trunks) else {
+            return;
+        };
+        match event {
             Event::Acknowledged {
                 call,
                 body: Some(answer),

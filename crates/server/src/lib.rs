@@ -8,8 +8,10 @@
 //! ```
 
 mod accounts;
+pub mod admin;
 mod agent;
 mod authenticate;
+mod bridge;
 mod config;
 mod core;
 pub mod dialplan;
@@ -17,13 +19,17 @@ pub mod directory;
 mod domains;
 mod error;
 mod location;
+mod planned;
 mod register;
+pub mod relay;
 mod routing;
 mod secure;
 mod serve;
 mod services;
+mod trunks;
 
 pub use accounts::{account_for, domain_of_host};
 pub use config::{Authentication, Config};
 pub use error::ServeError;
 pub use serve::{Server, Snapshot};
+pub use trunks::{TrunkState, TrunkStatus};

@@ -96,6 +96,31 @@ impl Location {
         }
     }
 
+    /// The flows of phones that are behind address translators and registered over UDP at `now`. A phone that hides its
+    /// own address, because it knows of the translator, has to keep it awake by itself.
+    pub(crate) fn translated(&self, now: u64) -> Vec<Flow> {
+        let mut flows = Vec::new();
+        for part in &self.parts {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let bindings = part.values().flat_map(|all| all.iter());
+            let live = bindings.filter(|b| b.expires_at > now);
+            let reached = live.filter_map(Binding::reachable_flow);
+            flows.extend(reached.filter(|flow| !flow.transport.is_reliable()));
+        }
+        flows
+    }
+
+    /// Shows every address of record with its bindings, the expired ones included, in no order. A part of them is locked
+    /// meanwhile.
+    pub(crate) fn each(&self, mut show: impl FnMut(&str, &[Binding])) {
+        for part in &self.parts {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            for (aor, bindings) in part.iter() {
+                show(aor, bindings);
+            }
+        }
+    }
+
     /// How many addresses of record, and how many bindings.
     pub(crate) fn count(&self) -> (usize, usize) {
         self.parts.iter().fold((0, 0), |(users, all), part| {

@@ -22,6 +22,8 @@ pub struct ServeFile {
     pub tls_roots: Vec<PathBuf>,
     /// The pages that WebSockets may come from.
     pub ws_origins: Vec<String>,
+    /// Where the console is served, or `none`.
+    pub http: Option<String>,
     /// What has to be authenticated.
     pub auth: Option<Words>,
     /// The hash functions of Digest to offer.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use api::{Console, Wish};
 use clap::Args as ClapArgs;
 use server::{Authentication, Config, Server};
 use sip::auth::Algorithm;
@@ -13,9 +14,12 @@ use sip::endpoint::Listener;
 use sip::flow::Transport;
 
 use crate::config::ServeFile;
+use crate::http::{Http, Program, parse_http};
 
 /// How long calls of the server's own services may take to end when it stops.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked whether somebody wants it to end.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Run the SIP server: registrar, proxy, and the services echo and tone.
 ///
@@ -35,6 +39,7 @@ The same settings can stand in a TOML file (--config); what is given here wins:
   sip = [\"udp:0.0.0.0:5060\", \"tls:0.0.0.0:5061\"]
   certificate = \"/etc/sori/chain.pem\"
   key = \"/etc/sori/key.pem\"
+  http = \"127.0.0.1:8080\"
   auth = [\"register\", \"invite\"]
   redirect = false")]
 pub struct Args {
@@ -64,6 +69,9 @@ pub struct Args {
     /// Take WebSockets of browsers only from pages of this origin, as https://example.org; may be given again [default: any]
     #[arg(long = "ws-origin", value_name = "ORIGIN")]
     ws_origins: Vec<String>,
+    /// Serve the console for the browser at this address, or none [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT|none", value_parser = parse_http)]
+    http: Option<Http>,
     /// What has to be authenticated: register, invite, both (register,invite), or none [default: register,invite]
     #[arg(long, value_name = "WHAT", value_parser = parse_auth)]
     auth: Option<Authentication>,
@@ -184,6 +192,16 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let program = Program::running();
+    let settings_file = args.config.clone();
+    let http = match (args.http, file.http.as_deref().map(parse_http).transpose()) {
+        (Some(http), _) => Some(http),
+        (None, Ok(http)) => http,
+        (None, Err(message)) => {
+            eprintln!("sori serve: http: {message}");
+            return ExitCode::from(2);
+        }
+    };
     let config = match settings(args, file) {
         Ok(config) => config,
         Err(message) => {
@@ -198,11 +216,7 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
-        .with_target(false)
-        .init();
+    let logs = crate::http::keep_log();
     let data = config.data.clone();
     let server = match Server::start(config) {
         Ok(server) => server,
@@ -211,15 +225,34 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    announce(&server, &data);
-    while server.is_running() {
-        if stop.recv_timeout(Duration::from_secs(1)).is_ok() {
+    let console = match crate::http::start(http, &server, logs, &program, settings_file.as_deref())
+    {
+        Ok(console) => console,
+        Err(message) => {
+            eprintln!("sori serve: {message}");
+            server.stop(GRACE);
+            return ExitCode::FAILURE;
+        }
+    };
+    announce(&server, console.as_ref(), &data);
+    let mut wish = None;
+    while server.is_running() && wish.is_none() {
+        if stop.recv_timeout(LOOK).is_ok() {
             break;
         }
+        wish = console.as_ref().and_then(Console::wish);
     }
     let healthy = server.is_running();
     eprintln!("stopping");
+    if let Some(console) = console {
+        console.stop();
+    }
     server.stop(GRACE);
+    if wish == Some(Wish::Restart) {
+        eprintln!("starting again");
+        eprintln!("sori serve: {}", program.start_again());
+        return ExitCode::FAILURE;
+    }
     if healthy {
         ExitCode::SUCCESS
     } else {
@@ -357,7 +390,7 @@ fn everywhere() -> Vec<(Transport, SocketAddr)> {
 }
 
 /// Says what the server listens on and how to place the first call.
-fn announce(server: &Server, data: &Path) {
+fn announce(server: &Server, console: Option<&Console>, data: &Path) {
     let mut out = std::io::stdout().lock();
     let snapshot = server.snapshot();
     let mut text = format!(
@@ -386,6 +419,9 @@ fn announce(server: &Server, data: &Path) {
             },
             certificates.fingerprint(),
         ));
+    }
+    if let Some(console) = console {
+        text.push_str(&crate::http::announcement(console));
     }
     text.push_str(&first_call(server, data));
     // Nobody reads it when standard output is closed, and the server serves all the same.

@@ -71,7 +71,8 @@ pub struct Resolver<'a, S> {
     query: &'a Query,
     steps: Option<Vec<Step>>,
     attempts: usize,
-    /// The accounts whose forwards led here: nobody is rung twice in a row of forwards.
+    /// Who sent the call on to here: accounts that forward, groups, the trunk it came from. Nobody is rung twice in a
+    /// row of forwards, and who sends a call on answers for where it goes.
     path: Vec<String>,
 }
 
@@ -177,7 +178,10 @@ impl<S: Surroundings> Resolver<'_, S> {
             self.note("", "incoming", true, || {
                 format!("calls from this trunk that nobody takes go to {incoming}")
             });
-            return self.lead_on(&incoming, depth);
+            self.path.push("incoming".into());
+            let found = self.lead_on(&incoming, depth);
+            self.path.pop();
+            return found;
         }
         if !ours {
             self.note("", "domain", true, || {
@@ -277,7 +281,7 @@ impl<S: Surroundings> Resolver<'_, S> {
         if !wanted.methods.is_empty() && !wanted.methods.contains(&query.method) {
             return Err(format!("is for {}", wanted.methods.join(", ")));
         }
-        match (wanted.trunk.as_str(), query.trunk.as_deref()) {
+        match (wanted.trunk.as_str(), self.origin()) {
             // Who calls in must not call out at our cost unless that is meant.
             ("", Some(_)) if matches!(rule.rule.action, Action::Trunks { .. } | Action::Domain { .. }) => {
                 Err("leads out, and the call came in through a trunk: name the trunk in the rule to allow that".into())
@@ -321,7 +325,17 @@ impl<S: Surroundings> Resolver<'_, S> {
 
     /// Only users of this server, and trunks where a rule names them, reach the world outside.
     fn may_leave(&self) -> bool {
-        self.query.is_ours || self.query.trunk.is_some()
+        self.query.is_ours || self.query.trunk.is_some() || !self.path.is_empty()
+    }
+
+    /// The account that the call is made for.
+    fn payer(&self) -> &str {
+        self.path.last().unwrap_or(&self.query.caller)
+    }
+
+    /// The trunk that the call came from, unless somebody here sends it on.
+    fn origin(&self) -> Option<&str> {
+        self.query.trunk.as_deref().filter(|_| self.path.is_empty())
     }
 
     fn leave(&mut self, ids: &[String], mode: TrunkMode, number: &str) -> Plan {
@@ -333,7 +347,7 @@ impl<S: Surroundings> Resolver<'_, S> {
         }
         let allowed = self
             .all
-            .profile(&self.query.caller)
+            .profile(self.payer())
             .and_then(|p| p.trunks.as_ref());
         let mut usable: Vec<Arc<Trunk>> = Vec::new();
         for id in ids {
@@ -342,7 +356,7 @@ impl<S: Surroundings> Resolver<'_, S> {
             };
             let why = if !trunk.enabled {
                 "is switched off"
-            } else if self.query.trunk.as_deref() == Some(id) {
+            } else if self.origin() == Some(id) {
                 "is where the call comes from"
             } else if allowed.is_some_and(|list| !list.contains(id)) {
                 "is not allowed for this account"
@@ -399,7 +413,12 @@ impl<S: Surroundings> Resolver<'_, S> {
         match own {
             Own::Service(user) => Plan::Service(user),
             Own::Account(address) => self.account(&address, depth),
-            Own::Group(group) => self.group(&group, depth),
+            Own::Group(group) => {
+                self.path.push(format!("group {}", group.number));
+                let plan = self.group(&group, depth);
+                self.path.pop();
+                plan
+            }
         }
     }
 

@@ -1,11 +1,9 @@
 //! All that is set up, in the form in which requests ask for it. A snapshot never changes; a change makes a new one.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::model::{Device, Group, Profile, Rule, Settings, Trunk};
-use super::network::Network;
 use super::pattern::Pattern;
 
 /// All that is set up.
@@ -41,6 +39,11 @@ pub struct PlanRule {
 }
 
 impl Snapshot {
+    /// Whether every name means itself: nothing is set up that sends a request elsewhere.
+    pub fn is_plain(&self) -> bool {
+        self.rules.is_empty() && self.groups.is_empty() && self.profiles.is_empty()
+    }
+
     /// The trunk of this identifier.
     pub fn trunk(&self, id: &str) -> Option<&Arc<Trunk>> {
         self.trunks.iter().find(|t| t.id == id)
@@ -54,13 +57,5 @@ impl Snapshot {
     /// The profile of an account, `user@domain`.
     pub fn profile(&self, address: &str) -> Option<&Arc<Profile>> {
         self.profiles.get(address)
-    }
-
-    /// The trunk that names `ip` as one of its sources.
-    pub fn trunk_of_source(&self, ip: IpAddr) -> Option<&Arc<Trunk>> {
-        self.trunks.iter().filter(|t| t.enabled).find(|t| {
-            let named = t.sources.iter().filter_map(|s| Network::parse(s));
-            named.chain(Network::parse(&t.host)).any(|n| n.contains(ip))
-        })
     }
 }
