@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sip::endpoint::Pressure;
 use sip::flow::Transport;
 
 use crate::clock::Clock;
+use crate::filter::Filter;
 use crate::tap::Tap;
 
 /// Settings of a network. The defaults need nothing but something to listen on.
@@ -29,6 +31,10 @@ pub struct NetConfig {
     pub clock: Clock,
     /// Receives a copy of every packet.
     pub tap: Option<Arc<dyn Tap>>,
+    /// Says from whom nothing is taken.
+    pub filter: Option<Arc<dyn Filter>>,
+    /// Raised by workers who have more to do than they can in time.
+    pub pressure: Arc<Pressure>,
 }
 
 impl NetConfig {
@@ -42,6 +48,8 @@ impl NetConfig {
             keep_alive: None,
             clock: Clock::start(),
             tap: None,
+            filter: None,
+            pressure: Arc::default(),
         }
     }
 }
@@ -55,6 +63,7 @@ impl fmt::Debug for NetConfig {
             .field("limits", &self.limits)
             .field("keep_alive", &self.keep_alive)
             .field("tap", &self.tap.is_some())
+            .field("filter", &self.filter.is_some())
             .finish()
     }
 }

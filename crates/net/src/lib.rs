@@ -21,6 +21,7 @@ mod connections;
 mod dns;
 mod driver;
 mod error;
+mod filter;
 mod interfaces;
 mod listening;
 mod load;
@@ -44,6 +45,7 @@ pub use clock::Clock;
 pub use config::{Limits, NetConfig};
 pub use driver::{Driver, Network, Owner, PostError, Remote};
 pub use error::NetError;
+pub use filter::Filter;
 pub use interfaces::{interfaces, local_address_for};
 pub use machine::{Machine, Outputs};
 #[cfg(target_os = "linux")]

@@ -292,6 +292,9 @@ impl Streams {
             match frame {
                 Frame::Message(bytes) => {
                     shared.statistics.stream_messages_in.add_one();
+                    if !runner.admits(&flow, bytes) {
+                        return Fate::End;
+                    }
                     runner.tap(Direction::In, &flow, bytes);
                     message(flow, bytes, &mut self.index, runner);
                 }
@@ -312,6 +315,7 @@ impl Streams {
                     break;
                 }
                 Frame::Garbage(error) => {
+                    runner.malformed(&flow);
                     shared.statistics.scan_error(error);
                     shared.statistics.streams_broken.add_one();
                     return Fate::End;

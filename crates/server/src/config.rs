@@ -35,6 +35,8 @@ pub struct Config {
     pub workers: usize,
     /// The lowest and the highest port for media of the server's own services.
     pub media_ports: (u16, u16),
+    /// What one source may do; can be changed later ([`crate::guard::Guard::set_limits`]).
+    pub limits: crate::guard::Limits,
     /// Whether `sip:echo@…` and `sip:tone@…` are answered here.
     pub services: bool,
 }
@@ -55,6 +57,7 @@ impl Config {
             registration: Limits::default(),
             workers: 0,
             media_ports: (16_384, 32_767),
+            limits: crate::guard::Limits::default(),
             services: true,
         }
     }

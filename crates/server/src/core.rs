@@ -16,6 +16,7 @@ use store::Store;
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::domains::Domains;
+use crate::guard::Guard;
 use crate::location::Location;
 use crate::register::Registered;
 use crate::services::{CallKey, Services};
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Accounts,
     pub(crate) location: Location,
     pub(crate) nonces: Nonces,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) store: Store,
     pub(crate) services: Services,
     pub(crate) remote: OnceLock<Remote<Command>>,

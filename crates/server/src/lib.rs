@@ -14,6 +14,7 @@ mod config;
 mod core;
 mod domains;
 mod error;
+pub mod guard;
 mod location;
 mod register;
 mod routing;

@@ -34,9 +34,7 @@ impl Core {
                 id,
                 Asker::Registrar,
                 &aor,
-                &self.shared.nonces,
-                &self.shared.accounts,
-                &self.shared.config,
+                &self.shared,
             )
         {
             return;

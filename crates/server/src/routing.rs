@@ -79,9 +79,7 @@ impl Core {
                 id,
                 Asker::Proxy,
                 caller,
-                &self.shared.nonces,
-                &self.shared.accounts,
-                &self.shared.config,
+                &self.shared,
             ) {
                 return;
             }

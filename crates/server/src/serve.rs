@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use net::{NetConfig, Network, RtpPorts, Statistics};
+use net::{Clock, NetConfig, Network, RtpPorts, Statistics};
 use sip::Endpoint;
 use sip::auth::Nonces;
-use sip::endpoint::Listener;
+use sip::endpoint::{Listener, Pressure};
 use sip::time::Time;
 use store::{AccountWatch, ServeLock, Store};
 
@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::core::{Command, Core, Shared};
 use crate::domains::Domains;
 use crate::error::ServeError;
+use crate::guard::Guard;
 use crate::location::{Location, from_store, to_store};
 use crate::services::Services;
 
@@ -73,6 +74,7 @@ impl Server {
             location.restore(aor, binding);
         })?;
         let secret: [u8; 32] = random()?;
+        let clock = Clock::start();
         let (low, high) = config.media_ports;
         let services = Services::start(RtpPorts::new(low..=high), MAX_SERVICE_CALLS)
             .map_err(|source| ServeError::System {
@@ -86,12 +88,13 @@ impl Server {
             accounts,
             location,
             nonces: Nonces::new(&secret, Time::ZERO, NONCE_LIFETIME),
+            guard: Arc::new(Guard::new(clock, config.limits)),
             store,
             services,
             remote: OnceLock::new(),
             config,
         });
-        let network = start_network(&shared)?;
+        let network = start_network(&shared, clock)?;
         let _ = shared.remote.set(network.remote());
         let watch = watch_accounts(&shared)?;
         let housekeeper = housekeeping(shared.clone(), network.shards())?;
@@ -124,6 +127,11 @@ impl Server {
         self.network.statistics()
     }
 
+    /// Who is left out for a while, and the limits for that.
+    pub fn guard(&self) -> &Guard {
+        &self.shared.guard
+    }
+
     /// Whether all its threads work.
     pub fn is_running(&self) -> bool {
         self.network.is_running()
@@ -152,7 +160,7 @@ impl Server {
     }
 }
 
-fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
+fn start_network(shared: &Arc<Shared>, clock: Clock) -> Result<Network<Core>, ServeError> {
     let config = &shared.config;
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -160,6 +168,7 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
     };
     let key = route_key(&shared.store)?;
     let mut shards = Vec::new();
+    let pressure = Arc::new(Pressure::default());
     let count = workers.min(256);
     for shard in 0..count {
         let settings = sip::endpoint::Config {
@@ -170,6 +179,8 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
         };
         let mut endpoint = Endpoint::new(settings, Time::ZERO);
         endpoint.mark_routes(&key);
+        endpoint.refuse_statelessly();
+        endpoint.heed(pressure.clone());
         for domain in shared.domains.names() {
             endpoint.add_domain(domain);
         }
@@ -178,6 +189,9 @@ fn start_network(shared: &Arc<Shared>) -> Result<Network<Core>, ServeError> {
     let mut settings = NetConfig::new(config.listen.clone());
     settings.advertised_host.clone_from(&config.advertised_host);
     settings.workers = workers;
+    settings.clock = clock;
+    settings.filter = Some(shared.guard.clone());
+    settings.pressure = pressure;
     Ok(Network::start(settings, shards)?)
 }
 
@@ -254,6 +268,7 @@ fn housekeeping(
             while stopped.recv_timeout(HOUSEKEEPING) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let now = unix_millis();
                 shared.location.purge(now);
+                shared.guard.tidy();
                 if let Err(error) = shared.store.purge_expired(now, |_| {}) {
                     tracing::warn!(%error, "expired bindings stay stored for now");
                 }
