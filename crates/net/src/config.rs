@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sip::endpoint::Pressure;
 use sip::flow::Transport;
 
 use crate::clock::Clock;
+use crate::filter::Filter;
 use crate::tap::Tap;
 use crate::tls::Tls;
 
@@ -36,6 +38,10 @@ pub struct NetConfig {
     /// The pages that WebSockets of browsers may come from, as `https://example.org`; none for any. Programs need not say
     /// where they come from.
     pub origins: Arc<[String]>,
+    /// Says from whom nothing is taken.
+    pub filter: Option<Arc<dyn Filter>>,
+    /// Raised by workers who have more to do than they can in time.
+    pub pressure: Arc<Pressure>,
 }
 
 impl NetConfig {
@@ -51,6 +57,8 @@ impl NetConfig {
             tap: None,
             tls: Tls::default(),
             origins: Arc::default(),
+            filter: None,
+            pressure: Arc::default(),
         }
     }
 }
@@ -66,6 +74,7 @@ impl fmt::Debug for NetConfig {
             .field("tap", &self.tap.is_some())
             .field("tls", &self.tls)
             .field("origins", &self.origins)
+            .field("filter", &self.filter.is_some())
             .finish()
     }
 }

@@ -50,6 +50,43 @@ impl Load {
     }
 }
 
+/// How long the queue of a worker may not run empty before it counts as standing (RFC 8289 §4.2 has 100 ms for
+/// routers; a SIP client repeats its request after 500).
+const STANDING: Duration = Duration::from_millis(250);
+
+/// Turns that this must have lasted: a worker that was not given the processor for a while is not overloaded by that.
+const TURNS: u32 = 64;
+
+/// Finds out whether a worker keeps up with what arrives.
+///
+/// A queue that runs empty now and then is a burst being worked off. One that never does for [`STANDING`] only makes
+/// everything late, however long it is.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    since: Option<Time>,
+    turns: u32,
+    high: bool,
+}
+
+impl Backlog {
+    /// Notes whether more was there than one turn could take; yields whether there is too much.
+    pub(crate) fn note(&mut self, now: Time, behind: bool) -> bool {
+        if !behind {
+            *self = Backlog::default();
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        self.turns = self.turns.saturating_add(1);
+        self.high = self.turns >= TURNS && now.since(since) >= STANDING;
+        self.high
+    }
+
+    /// Whether there is too much.
+    pub(crate) fn is_high(&self) -> bool {
+        self.high
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +112,23 @@ mod tests {
         assert!(run(&mut load, &mut at, 1_500), "stays busy in between");
         assert!(!run(&mut load, &mut at, 800));
         assert!(!run(&mut load, &mut at, 1_500), "stays quiet in between");
+    }
+
+    #[test]
+    fn a_queue_that_never_runs_empty_is_too_much_and_one_that_does_is_not() {
+        let at = |millis: u64| Time::from_micros(millis * 1000);
+        let mut backlog = Backlog::default();
+        let last = (0..300).map(|n| backlog.note(at(n), true)).last();
+        assert_eq!(last, Some(true));
+        assert!(!backlog.note(at(301), false), "it ran empty");
+        for n in 302..2000 {
+            // A long burst every 200 ms.
+            assert!(!backlog.note(at(n), n % 200 != 0), "{n}");
+        }
+        let mut starved = Backlog::default();
+        for n in 0..20 {
+            assert!(!starved.note(at(n * 100), true), "it had no turn");
+        }
     }
 
     #[test]

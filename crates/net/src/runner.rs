@@ -89,6 +89,25 @@ impl<'a, M: Machine> Runner<'a, M> {
         });
     }
 
+    /// Whether what came from a source is taken; counts what is not.
+    pub(crate) fn admits(&self, flow: &Flow, bytes: &[u8]) -> bool {
+        let Some(filter) = &self.shared.filter else {
+            return true;
+        };
+        let admitted = filter.admits(self.now, flow, bytes);
+        if !admitted {
+            self.shared.statistics.filtered_in.add_one();
+        }
+        admitted
+    }
+
+    /// Something that is no SIP came on a connection.
+    pub(crate) fn malformed(&self, flow: &Flow) {
+        if let Some(filter) = &self.shared.filter {
+            filter.malformed(self.now, flow.remote.ip());
+        }
+    }
+
     /// Shows a message to whoever watches.
     pub(crate) fn tap(&self, direction: Direction, flow: &Flow, bytes: &[u8]) {
         if let Some(tap) = &self.shared.tap {

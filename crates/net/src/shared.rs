@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use mio::{Registry, Waker};
+use sip::endpoint::Pressure;
 use sip::flow::Flow;
 use sip::time::Time;
 
@@ -11,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Limits;
 use crate::connections::Connections;
 use crate::dns::Dns;
+use crate::filter::Filter;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
 use crate::peers::Peers;
@@ -35,6 +37,8 @@ pub(crate) struct Shared<M: Machine> {
     pub(crate) limits: Limits,
     pub(crate) keep_alive: Option<std::time::Duration>,
     pub(crate) tap: Option<Arc<dyn Tap>>,
+    pub(crate) filter: Option<Arc<dyn Filter>>,
+    pub(crate) pressure: Arc<Pressure>,
     pub(crate) dns: Dns,
     pub(crate) tls: Tls,
     pub(crate) peers: Peers,
@@ -121,6 +125,8 @@ impl<M: Machine> Shared<M> {
             tls: config.tls.clone(),
             peers: Peers::new(config.limits.peers),
             origins: config.origins.clone(),
+            filter: config.filter.clone(),
+            pressure: config.pressure.clone(),
             stop_at: AtomicU64::new(0),
             stopped: AtomicUsize::new(0),
         }

@@ -62,6 +62,10 @@ statistics! {
     keep_alives_in,
     /// Datagrams cut off because they were larger than the receive buffer.
     datagrams_cut,
+    /// Datagrams, and messages on connections, that the filter kept out.
+    filtered_in,
+    /// Connections that the filter kept out.
+    connections_filtered,
     /// Messages with nothing in them.
     scan_empty,
     /// Messages that are no SIP.
@@ -82,6 +86,8 @@ statistics! {
     batches_in,
     /// Batches sent.
     batches_out,
+    /// Times that a worker had more to do than it can in time, so that nothing new was taken.
+    overloads,
     /// Pauses made under load so that batches fill.
     pauses,
     /// Messages received on connections.

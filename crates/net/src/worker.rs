@@ -11,6 +11,7 @@ use sip::time::Time;
 use sip::wire::{Index, Packet, scan};
 
 use crate::listening::{Accepted, Listening};
+use crate::load::Backlog;
 use crate::machine::Machine;
 use crate::runner::Runner;
 use crate::shared::Shared;
@@ -48,6 +49,7 @@ pub(crate) struct Worker<'a, M: Machine> {
     spare: Vec<sip::flow::Transmit>,
     stopping: bool,
     _reserved: Vec<socket2::Socket>,
+    backlog: Backlog,
 }
 
 /// What a worker is given.
@@ -93,6 +95,7 @@ impl<'a, M: Machine> Worker<'a, M> {
             spare: Vec::new(),
             stopping: false,
             _reserved: equipment.reserved,
+            backlog: Backlog::default(),
         })
     }
 
@@ -136,6 +139,24 @@ impl<'a, M: Machine> Worker<'a, M> {
         self.runner.timers();
         self.streams.timers(&mut self.runner);
         self.flush();
+        self.measure_backlog();
+    }
+
+    /// Judges whether this worker keeps up, and tells the shards when that changes.
+    fn measure_backlog(&mut self) {
+        // A connection that brings too much is held back by TCP, and delays nobody else.
+        let behind = self.sockets.iter().any(|s| s.ready);
+        let before = self.backlog.is_high();
+        let high = self.backlog.note(self.runner.shared.clock.now(), behind);
+        let shared = self.runner.shared;
+        match (before, high) {
+            (false, true) => {
+                shared.statistics.overloads.add_one();
+                shared.pressure.raise();
+            }
+            (true, false) => shared.pressure.lower(),
+            _ => {}
+        }
     }
 
     fn event(&mut self, event: &mio::event::Event) {
@@ -192,8 +213,11 @@ impl<'a, M: Machine> Worker<'a, M> {
                 continue;
             };
             octets += bytes.len();
-            self.runner
-                .tap(Direction::In, &Flow::udp(local, remote), bytes);
+            let flow = Flow::udp(local, remote);
+            if !self.runner.admits(&flow, bytes) {
+                continue;
+            }
+            self.runner.tap(Direction::In, &flow, bytes);
             if bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
                 statistics.keep_alives_in.add_one();
                 continue;
@@ -254,6 +278,13 @@ impl<'a, M: Machine> Worker<'a, M> {
                 return;
             }
             match listener.accept() {
+                Accepted::Connection(_, flow)
+                    if shared.filter.as_ref().is_some_and(|filter| {
+                        !filter.admits_connection(self.runner.now, flow.remote.ip())
+                    }) =>
+                {
+                    statistics.connections_filtered.add_one();
+                }
                 Accepted::Connection(socket, flow) => {
                     let registry = self.poll.registry();
                     let tls = match flow.transport {

@@ -44,6 +44,8 @@ pub struct Config {
     pub media_ports: (u16, u16),
     /// Whether calls that are proxied are followed, so that they can be shown, recorded and ended.
     pub follow_calls: bool,
+    /// What one source may do; can be changed later ([`crate::guard::Guard::set_limits`]).
+    pub limits: crate::guard::Limits,
     /// Whether `sip:echo@…` and `sip:tone@…` are answered here.
     pub services: bool,
 }
@@ -68,6 +70,7 @@ impl Config {
             workers: 0,
             media_ports: (16_384, 32_767),
             follow_calls: true,
+            limits: crate::guard::Limits::default(),
             services: true,
         }
     }

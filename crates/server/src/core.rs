@@ -22,6 +22,7 @@ use crate::calls::{CallRef, Calls, Carrier};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::domains::Domains;
+use crate::guard::Guard;
 use crate::location::Location;
 use crate::register::Registered;
 use crate::relay::Relay;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Accounts,
     pub(crate) location: Location,
     pub(crate) nonces: Nonces,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) store: Store,
     pub(crate) services: Services,
     pub(crate) directory: Directory,

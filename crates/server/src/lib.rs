@@ -19,6 +19,7 @@ pub mod dialplan;
 pub mod directory;
 mod domains;
 mod error;
+pub mod guard;
 mod location;
 mod packed;
 mod planned;

@@ -34,16 +34,7 @@ impl Core {
             .settings
             .authentication
             .register
-            && !authenticate(
-                now,
-                endpoint,
-                id,
-                Asker::Registrar,
-                &aor,
-                &self.shared.nonces,
-                &self.shared.accounts,
-                &self.shared.config,
-            )
+            && !authenticate(now, endpoint, id, Asker::Registrar, &aor, &self.shared)
         {
             return;
         }
@@ -138,7 +129,8 @@ impl Core {
             reply.headers.push(("Path", path));
         }
         reply.headers.push(("Date", &date));
-        endpoint.respond(told.id, &reply);
+        // A phone registers over and over: kept answers would be most of what a registrar keeps.
+        endpoint.respond_once(told.id, &reply);
     }
 }
 

@@ -99,16 +99,7 @@ impl Core {
             let Some(caller) = &facts.caller else {
                 return;
             };
-            if !authenticate(
-                now,
-                endpoint,
-                id,
-                Asker::Proxy,
-                caller,
-                &self.shared.nonces,
-                &self.shared.accounts,
-                &self.shared.config,
-            ) {
+            if !authenticate(now, endpoint, id, Asker::Proxy, caller, &self.shared) {
                 return;
             }
         }

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use net::{Certificates, NetConfig, Network, RtpPorts, Statistics};
+use net::{Certificates, Clock, NetConfig, Network, RtpPorts, Statistics};
 use sip::Endpoint;
 use sip::auth::Nonces;
-use sip::endpoint::Listener;
+use sip::endpoint::{Listener, Pressure};
 use sip::time::Time;
 use store::{AccountWatch, ServeLock, Store};
 
@@ -18,9 +18,10 @@ use crate::admin::Admin;
 use crate::calls::Calls;
 use crate::config::Config;
 use crate::core::{Command, Core, Idle, Shared};
-use crate::directory::{Directory, Settings};
+use crate::directory::{self, Directory, Settings};
 use crate::domains::Domains;
 use crate::error::ServeError;
+use crate::guard::Guard;
 use crate::location::{Location, from_store, to_store};
 use crate::relay::{Limits, Relay};
 use crate::secure;
@@ -98,6 +99,7 @@ impl Server {
             location.restore(&aor, binding);
         })?;
         let secret: [u8; 32] = random()?;
+        let clock = Clock::start();
         let (low, high) = config.media_ports;
         let ports = RtpPorts::new(low..=high);
         let relay = Relay::start(ports.clone(), Limits::default()).map_err(|source| {
@@ -118,6 +120,7 @@ impl Server {
             accounts,
             location,
             nonces: Nonces::new(&secret, Time::ZERO, NONCE_LIFETIME),
+            guard: Arc::new(Guard::new(clock, config.limits)),
             services,
             trunks: Trunks::default(),
             relay,
@@ -128,8 +131,9 @@ impl Server {
             store,
             config,
         });
+        watch_limits(&shared);
         let certificates = secure::certificates(&shared.config, &own_addresses(&shared.config))?;
-        let network = start_network(&shared, certificates.as_ref())?;
+        let network = start_network(&shared, certificates.as_ref(), clock)?;
         let _ = shared.remote.set(network.remote());
         let watch = watch_accounts(&shared)?;
         let housekeeper = housekeeping(shared.clone(), network.shards(), certificates.clone())?;
@@ -182,8 +186,13 @@ impl Server {
     }
 
     /// How a trunk stands.
-    pub fn trunk_status(&self, trunk: &crate::directory::Trunk) -> crate::TrunkStatus {
+    pub fn trunk_status(&self, trunk: &directory::Trunk) -> crate::TrunkStatus {
         self.shared.trunks.status(trunk)
+    }
+
+    /// Who is left out for a while, and the limits for that.
+    pub fn guard(&self) -> &Guard {
+        &self.shared.guard
     }
 
     /// Whether all its threads work.
@@ -221,6 +230,7 @@ impl Server {
 fn start_network(
     shared: &Arc<Shared>,
     certificates: Option<&Arc<Certificates>>,
+    clock: Clock,
 ) -> Result<Network<Core>, ServeError> {
     let config = &shared.config;
     let workers = match config.workers {
@@ -229,6 +239,7 @@ fn start_network(
     };
     let key = route_key(&shared.store)?;
     let mut shards = Vec::new();
+    let pressure = Arc::new(Pressure::default());
     let count = workers.min(256);
     for shard in 0..count {
         let settings = sip::endpoint::Config {
@@ -240,6 +251,8 @@ fn start_network(
         let mut endpoint = Endpoint::new(settings, Time::ZERO);
         endpoint.mark_routes(&key);
         endpoint.follow_calls(config.follow_calls);
+        endpoint.refuse_statelessly();
+        endpoint.heed(pressure.clone());
         for domain in shared.domains.names() {
             endpoint.add_domain(domain);
         }
@@ -250,6 +263,9 @@ fn start_network(
     settings.workers = workers;
     settings.tls = secure::tls(config, certificates)?;
     settings.origins = config.ws_origins.clone().into();
+    settings.clock = clock;
+    settings.filter = Some(shared.guard.clone());
+    settings.pressure = pressure;
     Ok(Network::start(settings, shards)?)
 }
 
@@ -333,6 +349,7 @@ fn housekeeping(
                 }
                 shared.location.purge(now);
                 purge_records(&shared, now);
+                shared.guard.tidy();
                 if let Err(error) = shared.store.purge_expired(now, |_| {}) {
                     tracing::warn!(%error, "expired bindings stay stored for now");
                 }
@@ -355,6 +372,28 @@ fn housekeeping(
             source,
         })?;
     Ok((stop, thread))
+}
+
+/// The guard goes by the settings and spares the trunks, now and after each change.
+fn watch_limits(shared: &Arc<Shared>) {
+    let apply = |guard: &Guard, all: &directory::Snapshot| {
+        let limits = &all.settings.limits;
+        guard.set_limits(crate::guard::Limits {
+            requests_per_source: limits.requests_per_source,
+            wrong_passwords: limits.wrong_passwords,
+            block_for: limits.block_for,
+        });
+        let trunks = all.trunks.iter().filter(|t| t.enabled);
+        let named = trunks.flat_map(|t| t.sources.iter().chain([&t.host]));
+        guard.trust(named.filter_map(|s| directory::Network::parse(s)).collect());
+    };
+    apply(&shared.guard, &shared.directory.snapshot());
+    let guard = Arc::downgrade(&shared.guard);
+    shared.directory.watch(move |all| {
+        if let Some(guard) = guard.upgrade() {
+            apply(&guard, all);
+        }
+    });
 }
 
 /// Forgets the records of calls that have been kept as long as they are to be.
@@ -386,7 +425,7 @@ fn watch_trunks(shared: Arc<Shared>) -> Result<(mpsc::Sender<()>, JoinHandle<()>
     let thread = std::thread::Builder::new()
         .name("sori-trunks".into())
         .spawn(move || {
-            let mut looked_up = Arc::new(crate::directory::Snapshot::default());
+            let mut looked_up = Arc::new(directory::Snapshot::default());
             let mut ticks: u64 = 0;
             let mut had_some = false;
             while stopped.recv_timeout(TRUNK_TICK) == Err(mpsc::RecvTimeoutError::Timeout) {

@@ -75,6 +75,9 @@ impl Streams {
             match frame {
                 Frame::Message(bytes) => {
                     shared.statistics.stream_messages_in.add_one();
+                    if !runner.admits(&flow, bytes) {
+                        return None;
+                    }
                     runner.tap(Direction::In, &flow, bytes);
                     message(flow, bytes, &mut self.index, runner);
                 }
@@ -95,6 +98,7 @@ impl Streams {
                     break;
                 }
                 Frame::Garbage(error) => {
+                    runner.malformed(&flow);
                     shared.statistics.scan_error(error);
                     shared.statistics.streams_broken.add_one();
                     return None;
@@ -124,6 +128,10 @@ impl Streams {
                 }
                 Event::Message(bytes) => {
                     shared.statistics.stream_messages_in.add_one();
+                    if !runner.admits(&flow, bytes) {
+                        found.over = true;
+                        break;
+                    }
                     runner.tap(Direction::In, &flow, bytes);
                     found.whole |= message(flow, bytes, &mut self.index, runner);
                 }

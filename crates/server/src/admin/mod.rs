@@ -117,6 +117,21 @@ impl Admin {
         before.iter().copied().fold(Totals::default(), Totals::plus)
     }
 
+    /// Who is left out for a while, the latest first.
+    pub fn blocks(&self) -> Vec<crate::guard::Block> {
+        self.shared.guard.blocks()
+    }
+
+    /// Ends the blocks of an address; false when there were none.
+    pub fn unblock(&self, address: std::net::IpAddr) -> bool {
+        self.shared.guard.unblock(address)
+    }
+
+    /// What the guard has counted.
+    pub fn guard_counts(&self) -> crate::guard::Counts {
+        self.shared.guard.counts()
+    }
+
     /// The calls that go on, the youngest first.
     pub fn calls(&self) -> Vec<crate::ActiveCall> {
         self.shared.calls.list()

@@ -325,6 +325,12 @@ impl Settings {
                 default: config.registration.default_expires,
                 maximum: config.registration.max_expires,
             },
+            limits: LimitSettings {
+                requests_per_source: config.limits.requests_per_source,
+                wrong_passwords: config.limits.wrong_passwords,
+                block_for: config.limits.block_for,
+                ..LimitSettings::default()
+            },
             ..Settings::default()
         }
     }

@@ -1,6 +1,7 @@
 //! Server nonces that need no table when they are given out and cannot be replayed when they are used.
 //!
-//! A nonce is a serial number and a MAC over the serial and the realm; nothing is kept when one is issued. The serial
+//! A nonce is a serial number, a mark of whom it was sent to, and a MAC over these and the realm; nothing is kept when
+//! one is issued. The serial
 //! is the time in microseconds, or one more than the last, so it says how old the nonce is and never repeats.
 //! Only a nonce with which somebody has proved who they are takes a place in a table of fixed size, with the
 //! nonce counts that were used. Lines of the table are never freed, only given to younger nonces, so a nonce that is
@@ -16,16 +17,19 @@ use sha2::Sha256;
 use std::sync::{Mutex, PoisonError};
 use subtle::ConstantTimeEq;
 
-const MAC_SIZE: usize = 16;
+const MAC_SIZE: usize = 12;
+const MARK_SIZE: usize = 4;
 const SERIAL_SIZE: usize = 8;
+const SIZE: usize = SERIAL_SIZE + MARK_SIZE + MAC_SIZE;
 const WAYS: usize = 8;
 /// Used nonces that are remembered unless told otherwise; about 2 MB.
 const DEFAULT_CAPACITY: usize = 1 << 16;
 
 /// Issues and checks nonces for all realms of one process; shared by reference between shards.
 ///
-/// Reading the source address of requests would break clients behind a NAT that changes its mapping, so a nonce is
-/// bound to the realm only.
+/// Refusing a nonce that comes from another address would break clients behind a NAT that changes its mapping, so a
+/// nonce is good from everywhere. Whom it was sent to can still be [asked](Nonces::was_sent_to): who brings a nonce back
+/// from the address that it was sent to can read what arrives there, so that address is not forged.
 pub struct Nonces {
     /// Keyed once: only a copy of the state is made for each nonce.
     mac: Hmac<Sha256>,
@@ -54,7 +58,7 @@ pub struct Serial(u64);
 
 /// The text of a nonce: 48 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Nonce([u8; 2 * (SERIAL_SIZE + MAC_SIZE)]);
+pub struct Nonce([u8; 2 * SIZE]);
 
 impl Nonce {
     /// The text, for a header.
@@ -95,6 +99,11 @@ impl Nonces {
 
     /// A new nonce for a realm.
     pub fn issue(&self, now: Time, realm: &str) -> Nonce {
+        self.issue_to(now, realm, &[])
+    }
+
+    /// A new nonce for a realm that is sent to `receiver`, the octets of an address.
+    pub fn issue_to(&self, now: Time, realm: &str, receiver: &[u8]) -> Nonce {
         let next = |latest: u64| latest.saturating_add(1).max(now.as_micros());
         let mut latest = self.latest.load(Ordering::SeqCst);
         loop {
@@ -109,11 +118,14 @@ impl Nonces {
             }
         }
         let serial = next(latest);
-        let mut bytes = [0; SERIAL_SIZE + MAC_SIZE];
-        let (head, tail) = bytes.split_at_mut(SERIAL_SIZE);
+        let mark = self.mark(serial, receiver);
+        let mut bytes = [0; SIZE];
+        let (head, rest) = bytes.split_at_mut(SERIAL_SIZE);
+        let (middle, tail) = rest.split_at_mut(MARK_SIZE);
         head.copy_from_slice(&serial.to_be_bytes());
-        tail.copy_from_slice(&self.tag(serial, realm));
-        let mut nonce = Nonce([b'0'; 2 * (SERIAL_SIZE + MAC_SIZE)]);
+        middle.copy_from_slice(&mark);
+        tail.copy_from_slice(&self.tag(serial, mark, realm));
+        let mut nonce = Nonce([b'0'; 2 * SIZE]);
         for (to, digit) in nonce.0.iter_mut().zip(Hash::new(&bytes).hex().as_bytes()) {
             *to = *digit;
         }
@@ -122,14 +134,10 @@ impl Nonces {
 
     /// Whether a nonce is ours, for this realm, and young enough. Changes nothing that is remembered.
     pub fn check(&self, now: Time, realm: &str, nonce: &str) -> NonceCheck {
-        let Some(bytes) = Hash::from_hex(nonce.as_bytes(), SERIAL_SIZE + MAC_SIZE) else {
+        let Some((serial, mark, tag)) = parts(nonce) else {
             return NonceCheck::Forged;
         };
-        let Some((head, tail)) = bytes.as_bytes().split_first_chunk::<SERIAL_SIZE>() else {
-            return NonceCheck::Forged;
-        };
-        let serial = u64::from_be_bytes(*head);
-        if !bool::from(self.tag(serial, realm).ct_eq(tail)) {
+        if !bool::from(self.tag(serial, mark, realm).ct_eq(&tag)) {
             return NonceCheck::Forged;
         }
         let before = self.latest.fetch_max(now.as_micros(), Ordering::SeqCst);
@@ -140,6 +148,12 @@ impl Nonces {
             Some(age) if age > self.lifetime || serial <= self.start => NonceCheck::Stale,
             Some(_) => NonceCheck::Fresh(Serial(serial)),
         }
+    }
+
+    /// Whether a nonce that [`Nonces::check`] did not find forged was issued to this receiver.
+    pub fn was_sent_to(&self, nonce: &str, receiver: &[u8]) -> bool {
+        parts(nonce)
+            .is_some_and(|(serial, mark, _)| bool::from(self.mark(serial, receiver).ct_eq(&mark)))
     }
 
     /// Takes note that a nonce was used by somebody who proved who they are; `nc` is `None` without qop.
@@ -164,17 +178,37 @@ impl Nonces {
         self.buckets.len() * WAYS
     }
 
-    fn tag(&self, serial: u64, realm: &str) -> [u8; MAC_SIZE] {
+    fn tag(&self, serial: u64, mark: [u8; MARK_SIZE], realm: &str) -> [u8; MAC_SIZE] {
+        self.shortened(&[&serial.to_be_bytes(), &mark, realm.as_bytes()])
+    }
+
+    fn mark(&self, serial: u64, receiver: &[u8]) -> [u8; MARK_SIZE] {
+        self.shortened(&[&serial.to_be_bytes(), receiver])
+    }
+
+    /// The first octets of the MAC over `parts`.
+    fn shortened<const N: usize>(&self, parts: &[&[u8]]) -> [u8; N] {
         let mut mac = self.mac.clone();
-        mac.update(&serial.to_be_bytes());
-        mac.update(realm.as_bytes());
+        // How many there are keeps a mark from ever being a tag.
+        mac.update(&[N as u8]);
+        for part in parts {
+            mac.update(part);
+        }
         let full: [u8; 32] = mac.finalize().into_bytes().into();
-        let mut tag = [0; MAC_SIZE];
-        for (to, from) in tag.iter_mut().zip(full) {
+        let mut short = [0; N];
+        for (to, from) in short.iter_mut().zip(full) {
             *to = from;
         }
-        tag
+        short
     }
+}
+
+/// Serial, mark and tag of a nonce.
+fn parts(nonce: &str) -> Option<(u64, [u8; MARK_SIZE], [u8; MAC_SIZE])> {
+    let bytes = Hash::from_hex(nonce.as_bytes(), SIZE)?;
+    let (head, rest) = bytes.as_bytes().split_first_chunk::<SERIAL_SIZE>()?;
+    let (mark, tag) = rest.split_first_chunk::<MARK_SIZE>()?;
+    Some((u64::from_be_bytes(*head), *mark, tag.try_into().ok()?))
 }
 
 impl core::fmt::Debug for Nonces {
@@ -254,6 +288,27 @@ impl Use {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nonce_says_whom_it_was_sent_to_and_is_good_from_everywhere() {
+        let now = Time::from_micros(10);
+        let nonces = Nonces::new(&[7; 32], Time::ZERO, Duration::from_secs(60));
+        let nonce = nonces.issue_to(now, "example.org", &[192, 0, 2, 1]);
+        assert!(nonces.was_sent_to(nonce.as_str(), &[192, 0, 2, 1]));
+        assert!(!nonces.was_sent_to(nonce.as_str(), &[192, 0, 2, 2]));
+        let fresh =
+            |text: &str| matches!(nonces.check(now, "example.org", text), NonceCheck::Fresh(_));
+        assert!(fresh(nonce.as_str()));
+        // The mark cannot be exchanged for that of another nonce.
+        let other = nonces.issue_to(now, "example.org", &[192, 0, 2, 2]);
+        let mixed = format!(
+            "{}{}{}",
+            &nonce.as_str()[..16],
+            &other.as_str()[16..24],
+            &nonce.as_str()[24..]
+        );
+        assert!(!fresh(&mixed));
+    }
 
     #[test]
     fn the_window_takes_each_count_once() {

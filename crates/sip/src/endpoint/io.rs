@@ -1,5 +1,6 @@
 //! What goes into an [`super::Endpoint`] and what comes out.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,6 +10,31 @@ use crate::time::Time;
 use crate::wire::Packet;
 
 use super::Event;
+
+/// Whether those who bring messages to the endpoints of a process have more than they can handle in time; shared by
+/// all of them.
+///
+/// While it is high, endpoints refuse what would begin something new with 503 and Retry-After, and go on with calls that
+/// there are (RFC 7339 gives the reasons: a server that answers late makes clients repeat, and works for nobody).
+#[derive(Debug, Default)]
+pub struct Pressure(AtomicUsize);
+
+impl Pressure {
+    /// One more has too much to do.
+    pub fn raise(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One of those who raised it has caught up.
+    pub fn lower(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether anybody has too much to do.
+    pub fn is_high(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
 
 /// What happened outside.
 #[derive(Debug)]

@@ -13,9 +13,11 @@ mod io;
 mod own;
 mod validate;
 
-pub use io::{Input, Listener, Output, QueryId};
+pub use io::{Input, Listener, Output, Pressure, QueryId};
 pub use own::OwnNames;
 pub(crate) use validate::max_forwards;
+
+use std::sync::Arc;
 
 use crate::flow::Flow;
 use crate::header::{HeaderName, Via};
@@ -53,6 +55,8 @@ pub struct Counters {
     pub malformed_requests: u64,
     pub malformed_responses: u64,
     pub refused_full: u64,
+    pub refused_overload: u64,
+    pub refused_statelessly: u64,
     pub loops: u64,
     pub no_ack: u64,
     pub calls_proxied: u64,
@@ -112,6 +116,7 @@ pub struct Endpoint {
     agent: UserAgent,
     own: OwnNames,
     now: Time,
+    refuses_statelessly: bool,
 }
 
 impl Endpoint {
@@ -123,6 +128,7 @@ impl Endpoint {
             agent: UserAgent::new(config.product),
             own: OwnNames::default(),
             now,
+            refuses_statelessly: false,
         }
     }
 
@@ -158,6 +164,27 @@ impl Endpoint {
     /// How many calls are followed, and how many requests of ours to their ends wait for answers.
     pub fn followed(&self) -> (usize, usize) {
         self.proxy.followed()
+    }
+
+    /// From now on [`Endpoint::respond`] keeps nothing of a request that it refuses (300 to 699) before anybody knew who sent
+    /// it (RFC 3261 §8.2.7, §26.3.2.4).
+    ///
+    /// Nothing is then repeated towards an address that may be forged, and a flood of requests takes no memory. A sender
+    /// that exists repeats its request when the answer was lost, and gets a new one. What others refuse and we pass on is
+    /// repeated three times at most before an ACK shows that somebody hears it.
+    pub fn refuse_statelessly(&mut self) {
+        self.refuses_statelessly = true;
+        self.tx.repeats_to_strangers = 3;
+    }
+
+    /// The sender of this request is known: what answers it is kept and repeated (RFC 3261 §17.2).
+    pub fn sender_is_known(&mut self, id: ServerId) {
+        self.tx.sender_is_known(id);
+    }
+
+    /// While this pressure is high, what would begin something new is refused with 503.
+    pub fn heed(&mut self, pressure: Arc<Pressure>) {
+        self.tx.pressure = pressure;
     }
 
     /// The hosts that mean this element.
@@ -341,12 +368,19 @@ impl Endpoint {
                 return;
             }
         };
-        match self.tx.on_request(now, flow, packet, &via, method) {
+        match self
+            .tx
+            .on_request(now, flow, packet, &via, method, to_tag.is_some())
+        {
             Arrival::Repeated => {}
             Arrival::Ack => self.on_ack(flow, packet, to_tag),
             Arrival::Full => {
                 self.tx.counters.refused_full += 1;
                 self.answer_statelessly(flow, packet, &via, StatusCode(503), None);
+            }
+            Arrival::Overload => {
+                self.tx.counters.refused_overload += 1;
+                self.answer_statelessly(flow, packet, &via, StatusCode(503), Some("Overloaded"));
             }
             Arrival::New(id) if method == Method::Cancel => {
                 let invite = self.tx.match_cancel(packet, &via);
@@ -437,10 +471,12 @@ impl Endpoint {
         code: StatusCode,
         reason: Option<&'static str>,
     ) {
+        // Not all of them come back at once.
+        let later = (5 + self.tx.random.bits() % 16).to_string();
         let mut reply = Reply::new(code);
         reply.reason = reason;
         if code.0 == 503 {
-            reply.headers.push(("Retry-After", "10"));
+            reply.headers.push(("Retry-After", &later));
         }
         let tag = self.stateless_tag(packet);
         let bytes = respond::print(packet, flow.remote, &reply, &tag);
@@ -476,7 +512,23 @@ impl Endpoint {
 
     /// Answers a request.
     pub fn respond(&mut self, id: ServerId, reply: &Reply<'_>) {
+        if self.refuses_statelessly && reply.code.0 >= 300 && self.tx.is_strangers(id) {
+            return self.respond_once(id, reply);
+        }
         self.tx.respond(self.now, id, reply);
+    }
+
+    /// Answers a request and keeps nothing of it (RFC 3261 §8.2.7). When the answer is lost, the request comes again and is
+    /// handled again: for requests that have the same effect twice.
+    pub fn respond_once(&mut self, id: ServerId, reply: &Reply<'_>) {
+        let Some((packet, flow, back)) = self.tx.for_refusal(id) else {
+            return;
+        };
+        let tag = self.stateless_tag(&packet);
+        let bytes = respond::print(&packet, flow.remote, reply, &tag);
+        self.tx.counters.refused_statelessly += u64::from(reply.code.0 >= 300);
+        self.tx.send(back, bytes.into());
+        self.tx.abandon_server(id);
     }
 
     /// Forwards a request (RFC 3261 §16.6).

@@ -204,6 +204,9 @@ impl Common {
     }
 }
 
+/// How long a request can come again, in milliseconds: 64·T1 (RFC 3261 §17.1.2.2).
+const REPEATED: u64 = 32_000;
+
 fn place(
     contact: &NameAddr<'_>,
     expires: u32,
@@ -218,7 +221,12 @@ fn place(
         let before = existing
             .iter()
             .any(|b| b.key == old.key && b.cseq == old.cseq);
-        if before && old.call_id == common.call_id && old.cseq >= common.cseq {
+        let overtaken = before && old.call_id == common.call_id;
+        // The same request again, because its answer was lost, has the same effect again.
+        let same = old.contact == binding.contact
+            && old.expires_at.saturating_sub(old.registered_at) == u64::from(expires) * 1000;
+        let repeated = same && old.cseq == common.cseq && common.now < old.registered_at + REPEATED;
+        if overtaken && old.cseq >= common.cseq && !repeated {
             return Err(refuse(500, "CSeq Out of Order"));
         }
         binding.key.clone_from(&old.key);

@@ -4,13 +4,14 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::client::{Client, ClientId};
 use super::server::{Server, ServerId};
 use super::{Step, Steps, Timer};
-use crate::endpoint::{Alarm, Counters, Listener, Output, QueryId};
+use crate::endpoint::{Alarm, Counters, Listener, Output, Pressure, QueryId};
 use crate::flow::{Flow, Transmit, Transport};
 use crate::message::Method;
 use crate::random::Random;
@@ -22,6 +23,9 @@ use crate::timers::Wheel;
 
 /// The most transactions that one shard keeps at once; a request above that is answered with 503.
 pub const MAX_TRANSACTIONS: usize = 500_000;
+
+/// Above this many, only what belongs to calls that there are gets one of the rest.
+const ROOM_FOR_NEW: usize = MAX_TRANSACTIONS / 10 * 9;
 
 /// All transactions of one shard, with the timers and the outputs that they share with their users.
 #[derive(Debug)]
@@ -43,6 +47,9 @@ pub struct Transactions {
     sent_by: Vec<String>,
     /// What was counted.
     pub counters: Counters,
+    pub(crate) pressure: Arc<Pressure>,
+    /// How often Timer G repeats a response to somebody who has not proved who they are.
+    pub(crate) repeats_to_strangers: u8,
 }
 
 /// Keys are hashes already.
@@ -88,6 +95,8 @@ impl Transactions {
             listeners: Vec::new(),
             sent_by: Vec::new(),
             counters: Counters::default(),
+            pressure: Arc::default(),
+            repeats_to_strangers: u8::MAX,
         }
     }
 
@@ -118,6 +127,11 @@ impl Transactions {
     /// Whether one more transaction is one too many.
     pub fn is_full(&self) -> bool {
         self.clients.len() + self.servers.len() >= MAX_TRANSACTIONS
+    }
+
+    /// Whether requests that would begin something new are refused.
+    pub(super) fn takes_nothing_new(&self) -> bool {
+        self.pressure.is_high() || self.clients.len() + self.servers.len() >= ROOM_FOR_NEW
     }
 
     /// Sends bytes outside any transaction: an ACK for a 2xx, a stray response.

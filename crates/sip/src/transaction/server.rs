@@ -29,6 +29,10 @@ pub struct Server {
     request: Option<Stored>,
     pub(super) last: Bytes,
     pub(crate) user: ServerUser,
+    /// The sender has proved who it is.
+    known: bool,
+    /// How often Timer G has repeated the response.
+    repeats: u8,
 }
 
 /// Who answers a server transaction.
@@ -91,6 +95,8 @@ pub(crate) enum Arrival {
     Ack,
     /// No room for another transaction.
     Full,
+    /// It would begin something new, and there is too much to do already.
+    Overload,
 }
 
 impl Transactions {
@@ -134,6 +140,7 @@ impl Transactions {
         request: &Packet<'_>,
         via: &Via<'_>,
         method: Method,
+        in_dialog: bool,
     ) -> Arrival {
         let name = match method {
             Method::Ack => b"INVITE".as_slice(),
@@ -148,6 +155,9 @@ impl Transactions {
         }
         if self.is_full() {
             return Arrival::Full;
+        }
+        if !in_dialog && method != Method::Cancel && self.takes_nothing_new() {
+            return Arrival::Overload;
         }
         let mut steps = Steps::new();
         let machine = if is_invite(method) {
@@ -164,6 +174,8 @@ impl Transactions {
             request: Some(request.store()),
             last: Bytes::new(),
             user: ServerUser::Undecided,
+            known: false,
+            repeats: 0,
         });
         self.by_key.insert(key, id);
         self.run_server(now, id, false, &steps);
@@ -222,6 +234,31 @@ impl Transactions {
     /// The flow on which the request of a server transaction came.
     pub fn request_flow(&self, id: ServerId) -> Option<Flow> {
         self.servers.get(id).map(|s| s.flow)
+    }
+
+    /// Notes that the sender of a request has proved who it is.
+    pub(crate) fn sender_is_known(&mut self, id: ServerId) {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.known = true;
+        }
+    }
+
+    /// Whether a request was sent by nobody knows whom and nothing was answered yet, so that it may be forgotten.
+    pub(crate) fn is_strangers(&self, id: ServerId) -> bool {
+        self.servers.get(id).is_some_and(|s| {
+            let silent = matches!(
+                s.machine,
+                Machine::Invite(InviteServer::Proceeding { answered: false })
+                    | Machine::Other(NonInviteServer::Trying)
+            );
+            silent && !s.known && s.user == ServerUser::Undecided
+        })
+    }
+
+    /// What answering a request statelessly takes: the request, the flow that it came on, and the one back.
+    pub(crate) fn for_refusal(&self, id: ServerId) -> Option<(Packet<'_>, Flow, Flow)> {
+        let server = self.servers.get(id)?;
+        Some((server.request.as_ref()?.packet(), server.flow, server.reply))
     }
 
     /// The method of a server transaction.
@@ -306,6 +343,12 @@ impl Transactions {
         if timer == Timer::Trying {
             self.send_trying(now, id);
             return;
+        }
+        if timer == Timer::G && !server.known {
+            if server.repeats >= self.repeats_to_strangers {
+                return;
+            }
+            server.repeats += 1;
         }
         let mut steps = Steps::new();
         let over = match server.machine {
