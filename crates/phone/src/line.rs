@@ -303,6 +303,8 @@ impl Owner for Line {
                 agent.accept_request(now, tx, server, account);
             }
             endpoint::Event::Agent(event) => self.on_agent(now, endpoint, *event),
+            // A phone forwards nothing.
+            endpoint::Event::Proxied(_) => {}
         }
     }
 

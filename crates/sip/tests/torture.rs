@@ -37,7 +37,7 @@ fn user_agent(bytes: &[u8], transport: Transport) -> String {
                 let fine = code.starts_with(['1', '2']);
                 outcome = if fine { "process".to_owned() } else { code };
             }
-            Output::Peer { .. } => {}
+            Output::Peer { .. } | Output::Event(Event::Proxied(_)) => {}
             Output::Transmit(_) | Output::Query { .. } => outcome = "forward".to_owned(),
             Output::Timeout(_) => return outcome,
         }

@@ -14,6 +14,8 @@ pub struct ServeFile {
     pub domains: Vec<String>,
     /// Addresses, as on the command line.
     pub sip: Vec<String>,
+    /// Where the console is served, or `none`.
+    pub http: Option<String>,
     /// The PEM file of the certificate for TLS.
     pub certificate: Option<PathBuf>,
     /// The PEM file of its key.
@@ -22,8 +24,6 @@ pub struct ServeFile {
     pub tls_roots: Vec<PathBuf>,
     /// The pages that WebSockets may come from.
     pub ws_origins: Vec<String>,
-    /// Where the console is served, or `none`.
-    pub http: Option<String>,
     /// What has to be authenticated.
     pub auth: Option<Words>,
     /// The hash functions of Digest to offer.

@@ -36,10 +36,10 @@ Examples:
 The same settings can stand in a TOML file (--config); what is given here wins:
   data = \"/var/lib/sori\"
   domains = [\"example.org\"]
+  http = \"127.0.0.1:8080\"
   sip = [\"udp:0.0.0.0:5060\", \"tls:0.0.0.0:5061\"]
   certificate = \"/etc/sori/chain.pem\"
   key = \"/etc/sori/key.pem\"
-  http = \"127.0.0.1:8080\"
   auth = [\"register\", \"invite\"]
   redirect = false")]
 pub struct Args {
@@ -56,6 +56,9 @@ pub struct Args {
     /// [default: port 5060 of all addresses, UDP and TCP]
     #[arg(long = "sip", value_name = "TRANSPORT:ADDR:PORT", value_parser = parse_listen)]
     sip: Vec<(Transport, SocketAddr)>,
+    /// Serve the console for the browser at this address, or none [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT|none", value_parser = parse_http)]
+    http: Option<Http>,
     /// Show this certificate in TLS: a PEM file with those that sign it behind it; new contents are taken while the server runs
     /// [default: one that the server signs itself and keeps in the data directory]
     #[arg(long, value_name = "FILE")]
@@ -69,9 +72,6 @@ pub struct Args {
     /// Take WebSockets of browsers only from pages of this origin, as https://example.org; may be given again [default: any]
     #[arg(long = "ws-origin", value_name = "ORIGIN")]
     ws_origins: Vec<String>,
-    /// Serve the console for the browser at this address, or none [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT|none", value_parser = parse_http)]
-    http: Option<Http>,
     /// What has to be authenticated: register, invite, both (register,invite), or none [default: register,invite]
     #[arg(long, value_name = "WHAT", value_parser = parse_auth)]
     auth: Option<Authentication>,
@@ -408,6 +408,9 @@ fn announce(server: &Server, console: Option<&Console>, data: &Path) {
             listener.local
         ));
     }
+    if let Some(console) = console {
+        text.push_str(&crate::http::announcement(console));
+    }
     if let Some(certificates) = server.certificates() {
         text.push_str(&format!(
             "  certificate {}{}\n    SHA-256 {}\n",
@@ -419,9 +422,6 @@ fn announce(server: &Server, console: Option<&Console>, data: &Path) {
             },
             certificates.fingerprint(),
         ));
-    }
-    if let Some(console) = console {
-        text.push_str(&crate::http::announcement(console));
     }
     text.push_str(&first_call(server, data));
     // Nobody reads it when standard output is closed, and the server serves all the same.

@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
                     self.undecided.push(id);
                 }
                 Output::Event(Event::Agent(event)) => self.told(&event),
-                Output::Peer { .. } => {}
+                Output::Peer { .. } | Output::Event(Event::Proxied(_)) => {}
                 Output::Query { id, query } => self.queries.push((id, query)),
                 Output::Timeout(at) => return at,
             }

@@ -30,6 +30,7 @@ impl Phone {
                 agent.accept_request(now, layer, id, None);
             }
             Event::Agent(event) => list.borrow_mut().push((now.as_millis(), *event)),
+            Event::Proxied(_) => {}
         });
         let account = world.with(node, |_, endpoint| {
             let (agent, _) = endpoint.agent();

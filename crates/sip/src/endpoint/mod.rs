@@ -20,7 +20,7 @@ pub(crate) use validate::max_forwards;
 use crate::flow::Flow;
 use crate::header::{HeaderName, Via};
 use crate::message::{Method, StatusCode};
-use crate::proxy::{ContextId, Forward, Proxy};
+use crate::proxy::{CallEvent, ContextId, FollowedId, Forward, Proxy};
 use crate::resolve::Answer;
 use crate::respond::{self, Reply};
 use crate::time::Time;
@@ -36,6 +36,8 @@ pub enum Event {
     Request(ServerId),
     /// Something happened to the user agent.
     Agent(Box<ua::Event>),
+    /// Something happened to a call that is proxied; see [`Endpoint::follow_calls`].
+    Proxied(Box<CallEvent>),
 }
 
 /// What was counted since the start.
@@ -54,6 +56,7 @@ pub struct Counters {
     pub loops: u64,
     pub no_ack: u64,
     pub calls_proxied: u64,
+    pub calls_not_followed: u64,
 }
 
 /// What a timer is for.
@@ -67,6 +70,8 @@ pub enum Alarm {
     Branch(ContextId, u32, u32),
     /// A response context has nothing more to expect.
     Context(ContextId),
+    /// Calls that are followed are to be looked through.
+    Followed,
     /// A timer of the user agent.
     Agent {
         /// The user agent's own number.
@@ -136,6 +141,23 @@ impl Endpoint {
     /// inside dialogs then find their way only along a marked Route. Others come as [`Event::Request`].
     pub fn mark_routes(&mut self, key: &[u8; 16]) {
         self.proxy.mark_routes(key);
+    }
+
+    /// Raises [`Event::Proxied`] for the calls that are forwarded from now on, or no longer; off at first.
+    pub fn follow_calls(&mut self, on: bool) {
+        self.proxy.follow_calls(on);
+    }
+
+    /// Ends a call that is followed: CANCEL to those that ring and 480 to the caller; after the answer BYE to both ends, to
+    /// each as if it came from the other (RFC 3261 §12.2.1.1). [`Event::Proxied`] says when it is over. Says whether there is
+    /// such a call.
+    pub fn end_call(&mut self, call: FollowedId) -> bool {
+        self.proxy.end_call(self.now, &mut self.tx, call)
+    }
+
+    /// How many calls are followed, and how many requests of ours to their ends wait for answers.
+    pub fn followed(&self) -> (usize, usize) {
+        self.proxy.followed()
     }
 
     /// The hosts that mean this element.
@@ -211,6 +233,7 @@ impl Endpoint {
                     .on_branch_alarm(now, &mut self.tx, &self.own, at, stamp);
             }
             Alarm::Context(context) => self.proxy.on_context_alarm(context),
+            Alarm::Followed => self.proxy.on_sweep(now, &mut self.tx),
             Alarm::Agent { token, kind } => {
                 self.agent.on_alarm(now, &mut self.tx, token, kind);
             }
@@ -235,6 +258,10 @@ impl Endpoint {
                 self.agent
                     .on_failure(now, &mut self.tx, token, client, failure);
             }
+            User::Followed(errand) => {
+                self.proxy
+                    .on_errand_failure(now, &mut self.tx, errand, failure);
+            }
         }
     }
 
@@ -252,6 +279,10 @@ impl Endpoint {
             User::Agent(token) => self
                 .agent
                 .on_answer(now, &mut self.tx, token, &query, answer),
+            User::Followed(errand) => {
+                self.proxy
+                    .on_errand_answer(now, &mut self.tx, errand, (&query, answer));
+            }
         }
     }
 
@@ -279,6 +310,10 @@ impl Endpoint {
             User::Agent(token) => {
                 self.agent
                     .on_response(now, &mut self.tx, token, client, packet, flow);
+            }
+            User::Followed(errand) => {
+                self.proxy
+                    .on_errand_response(now, &mut self.tx, errand, code);
             }
         }
     }

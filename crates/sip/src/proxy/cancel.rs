@@ -21,6 +21,15 @@ impl Proxy {
         self.conclude(now, tx, id);
     }
 
+    /// This element ends a call that nobody has answered: the branches are cancelled, and the caller is told when they have
+    /// ended. A 2xx that is quicker still passes.
+    pub(super) fn withdraw(&mut self, now: Time, tx: &mut Transactions, id: ContextId) {
+        if let Some(context) = self.contexts.get_mut(id) {
+            context.withdrawn = true;
+        }
+        self.cancel(now, tx, id);
+    }
+
     /// Cancels all branches that have no final response.
     pub(super) fn cancel_pending(&mut self, now: Time, tx: &mut Transactions, id: ContextId) {
         let Some(context) = self.contexts.get_mut(id) else {

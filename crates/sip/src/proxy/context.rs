@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::cancel::{TIMER_C, send_cancel};
-use super::{Best, BranchState, ContextId, Proxy, ResponseContext};
+use super::{Best, BranchState, ContextId, Party, Proxy, ResponseContext};
 use crate::endpoint::{Alarm, Failure, OwnNames};
 use crate::flow::Flow;
 use crate::header::{HeaderName, Via};
@@ -13,6 +13,9 @@ use crate::respond::Reply;
 use crate::time::Time;
 use crate::transaction::{T1X64, Transactions};
 use crate::wire::{Edit, Packet, Stored};
+
+/// What a caller is told whose call this element ends before it is answered.
+const WITHDRAWN: StatusCode = StatusCode(480);
 
 impl Proxy {
     /// A response came for a branch.
@@ -46,6 +49,12 @@ impl Proxy {
                 branch.stamp += 1;
                 tx.alarm(now, TIMER_C, Alarm::Branch(id, number, branch.stamp));
             }
+            if invite && let Some(call) = context.followed {
+                self.follow_provisional(tx, call, code, packet);
+            }
+            let Some(context) = self.contexts.get(id) else {
+                return;
+            };
             // RFC 4320 §4.1: a request other than INVITE gets no provisional response but 100.
             if let (Some(server), true) = (context.server, invite && !context.answered)
                 && let Some(bytes) = without_top_via(&mut self.edit, packet, via, context.upstream)
@@ -73,7 +82,7 @@ impl Proxy {
             return;
         };
         if code.is_success() {
-            self.on_success(now, tx, id, number, code, bytes);
+            self.on_success(now, tx, own, at, (code, packet, bytes));
             return;
         }
         if matches!(code.0, 401 | 407)
@@ -93,16 +102,22 @@ impl Proxy {
         &mut self,
         now: Time,
         tx: &mut Transactions,
-        id: ContextId,
-        number: u32,
-        code: StatusCode,
-        bytes: Bytes,
+        own: &OwnNames,
+        (id, number): (ContextId, u32),
+        (code, packet, bytes): (StatusCode, &Packet<'_>, Bytes),
     ) {
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
         let first = !context.answered;
         context.answered = true;
+        let followed = context.followed.filter(|_| first);
+        if let Some(call) = followed {
+            self.follow_success(now, tx, own, call, (id, number), (packet, &bytes));
+        }
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         if let Some(branch) = context.branches.get_mut(number as usize) {
             branch.state = BranchState::Done;
         }
@@ -233,7 +248,20 @@ impl Proxy {
             return;
         }
         context.answered = true;
-        if let Some(server) = context.server {
+        if let Some(call) = context.followed {
+            let (status, by) = context.verdict();
+            let best = context.best.take();
+            let passes = best.as_ref().filter(|b| b.code == status);
+            let reason = passes.and_then(|b| reason_of(b.bytes.as_ref()?));
+            let reason = reason.unwrap_or_else(|| status.reason().as_bytes());
+            self.follow_end(tx, call, status, reason, by);
+            if let Some(context) = self.contexts.get_mut(id) {
+                context.best = best;
+            }
+        }
+        if let Some(context) = self.contexts.get_mut(id)
+            && let Some(server) = context.server
+        {
             context.send_best(now, tx, server);
         }
         self.contexts.remove(id);
@@ -251,6 +279,24 @@ impl ResponseContext {
         self.branches.iter().all(|b| b.state == BranchState::Done)
     }
 
+    /// What the request comes to, and by whom, when no 2xx came.
+    fn verdict(&self) -> (StatusCode, Party) {
+        match &self.best {
+            _ if self.withdrawn => (WITHDRAWN, Party::Server),
+            None | Some(Best { bytes: None, .. }) if self.cancelled => {
+                (StatusCode(487), Party::Caller)
+            }
+            Some(best) => match (best.code, &best.bytes) {
+                (StatusCode(503), None) => (StatusCode(480), Party::Server),
+                (StatusCode(503), Some(_)) => (StatusCode(500), Party::Callee),
+                (code, None) => (code, Party::Server),
+                (code, Some(_)) if self.cancelled => (code, Party::Caller),
+                (code, Some(_)) => (code, Party::Callee),
+            },
+            None => (StatusCode(408), Party::Server),
+        }
+    }
+
     fn send_best(
         &mut self,
         now: Time,
@@ -258,6 +304,11 @@ impl ResponseContext {
         server: crate::transaction::ServerId,
     ) {
         let best = self.best.take();
+        if self.withdrawn {
+            let reply = Reply::new(WITHDRAWN).reason("Call Ended By The Server");
+            tx.respond(now, server, &reply);
+            return;
+        }
         if self.cancelled && best.as_ref().is_none_or(|b| b.bytes.is_none()) {
             tx.respond(now, server, &Reply::new(StatusCode(487)));
             return;
@@ -322,6 +373,12 @@ fn rank(code: StatusCode) -> u16 {
             class * 10 + if helpful { 0 } else { 1 } + 2 * u16::from(matches!(code.0, 408 | 487))
         }
     }
+}
+
+/// The reason phrase of a response that is printed.
+fn reason_of(bytes: &[u8]) -> Option<&[u8]> {
+    let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next()?;
+    Some(line.get(12..)?.trim_ascii())
 }
 
 /// The challenge lines of a response.

@@ -64,6 +64,12 @@ impl Proxy {
             .and_then(crate::endpoint::max_forwards)
             .map(u32::from);
         let refusal = refusal(own, &packet, loop_hash, &forward, max_breadth);
+        let followed = match self.follow.as_mut() {
+            Some(follow) if refusal.is_none() => {
+                follow.on_request(now, tx, &packet, method, upstream)
+            }
+            _ => None,
+        };
         tx.restore_request(server, stored);
         if let Some((code, unsupported)) = refusal {
             tx.counters.loops += u64::from(code.0 == 482);
@@ -93,7 +99,12 @@ impl Proxy {
             challenges: Vec::new(),
             answered: false,
             cancelled: false,
+            withdrawn: false,
+            followed,
         });
+        if let Some(call) = followed {
+            self.follow_context(call, context);
+        }
         tx.set_server_user(server, ServerUser::Proxy(context));
         if method == Method::Invite {
             tx.counters.calls_proxied += 1;
@@ -293,6 +304,9 @@ impl Proxy {
         if !self.goes_on(own, packet, &routing) || forwards_left(packet) == Some(0) {
             return false;
         }
+        if self.follow.is_some() {
+            self.follow_ack(tx, packet);
+        }
         let target = Target::default();
         let Ok(mut hop) = next_hop(tx, &routing, packet, &target, (upstream, self.mark)) else {
             return false;
@@ -331,6 +345,8 @@ impl Proxy {
             challenges: Vec::new(),
             answered: false,
             cancelled: false,
+            withdrawn: false,
+            followed: None,
         });
         self.advance(Time::ZERO, tx, own, id, 0);
         true

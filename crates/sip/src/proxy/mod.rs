@@ -2,10 +2,12 @@
 //!
 //! `route` is §16.4 (what Route and Request-URI mean), `forward` is §16.6 (where it goes), `outgoing`
 //! the same (what leaves), `context` is §16.7 (which response goes back), `cancel` is §16.10, `loops`
-//! is RFC 5393, `mark` tells the dialogs that passed here from those that somebody made up.
+//! is RFC 5393, `mark` tells the dialogs that passed here from those that somebody made up, `follow` tells the owner of
+//! the calls that pass, where it wants to know.
 
 mod cancel;
 mod context;
+mod follow;
 mod forward;
 mod loops;
 mod mark;
@@ -14,6 +16,7 @@ mod route;
 
 use bytes::Bytes;
 
+pub use self::follow::{CallEvent, Followed, FollowedId, MAX_FOLLOWED, Party};
 use self::mark::RouteMark;
 use crate::flow::Flow;
 use crate::locate::NextHop;
@@ -79,6 +82,8 @@ pub struct Proxy {
     edit: Edit,
     /// Marks what we record and knows it again; without one every Route that names us counts.
     mark: Option<RouteMark>,
+    /// The calls that pass, when the owner wants to know of them.
+    follow: Option<Box<follow::Follow>>,
 }
 
 /// One forwarded request and what came back for it (§16.7).
@@ -102,6 +107,10 @@ pub struct ResponseContext {
     challenges: Vec<(u32, Vec<u8>)>,
     answered: bool,
     cancelled: bool,
+    /// This element ends the call before it is answered.
+    withdrawn: bool,
+    /// The call that the request belongs to, when it is followed.
+    followed: Option<FollowedId>,
 }
 
 #[derive(Debug)]

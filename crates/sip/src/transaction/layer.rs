@@ -349,6 +349,8 @@ pub enum User {
     },
     /// The user agent; the number is its own.
     Agent(u64),
+    /// A request of ours to an end of a call that is followed.
+    Followed(u64),
 }
 
 /// Whether the INVITE machine or the other one belongs to a method.

@@ -8,30 +8,30 @@ use crate::uri::Uri;
 
 /// A request to be sent, as often as servers and challenges make it necessary.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
-    pub(super) method: Method,
+pub(crate) struct Draft {
+    pub(crate) method: Method,
     /// The method's name when it is [`Method::Extension`].
-    pub(super) extension: String,
+    pub(crate) extension: String,
     /// The Request-URI.
-    pub(super) uri: Vec<u8>,
+    pub(crate) uri: Vec<u8>,
     /// Where it goes, when neither the first route nor the Request-URI says so.
-    pub(super) hop: Option<Vec<u8>>,
+    pub(crate) hop: Option<Vec<u8>>,
     /// The values of Route.
-    pub(super) routes: Vec<Vec<u8>>,
-    pub(super) from: Vec<u8>,
-    pub(super) to: Vec<u8>,
-    pub(super) call_id: String,
-    pub(super) cseq: u32,
-    pub(super) max_forwards: u8,
-    pub(super) contact: Contact,
-    pub(super) headers: Vec<(String, String)>,
+    pub(crate) routes: Vec<Vec<u8>>,
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Vec<u8>,
+    pub(crate) call_id: String,
+    pub(crate) cseq: u32,
+    pub(crate) max_forwards: u8,
+    pub(crate) contact: Contact,
+    pub(crate) headers: Vec<(String, String)>,
     /// Content-Type and body.
-    pub(super) body: Option<(String, Vec<u8>)>,
+    pub(crate) body: Option<(String, Vec<u8>)>,
 }
 
 /// The Contact that a request carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Contact {
+pub(crate) enum Contact {
     /// None.
     None,
     /// Ours on the flow that the request leaves on.
@@ -45,20 +45,20 @@ pub(super) enum Contact {
 
 /// What is known of a request only when it leaves.
 #[derive(Debug)]
-pub(super) struct Departure<'a> {
+pub(crate) struct Departure<'a> {
     /// The Via value.
-    pub(super) via: &'a [u8],
+    pub(crate) via: &'a [u8],
     /// Our Contact URI on the flow.
-    pub(super) contact: Option<&'a str>,
+    pub(crate) contact: Option<&'a str>,
     /// A Contact that the registrar is to forget.
-    pub(super) stale_contact: Option<&'a str>,
-    pub(super) credentials: &'a [(Asker, String)],
-    pub(super) user_agent: &'a str,
+    pub(crate) stale_contact: Option<&'a str>,
+    pub(crate) credentials: &'a [(Asker, String)],
+    pub(crate) user_agent: &'a str,
 }
 
 impl Draft {
     /// A request without routes, Contact or body.
-    pub(super) fn new(method: Method, uri: &str) -> Draft {
+    pub(crate) fn new(method: Method, uri: &str) -> Draft {
         Draft {
             method,
             extension: String::new(),
@@ -77,7 +77,7 @@ impl Draft {
     }
 
     /// The method's name.
-    pub(super) fn method_name(&self) -> &str {
+    pub(crate) fn method_name(&self) -> &str {
         match self.method {
             Method::Extension => &self.extension,
             known => known.as_str(),
@@ -86,7 +86,7 @@ impl Draft {
 
     /// Sets the Request-URI and the routes for a target and a route set; a strict router as the first
     /// route swaps places with the target (RFC 3261 §12.2.1.1).
-    pub(super) fn route(&mut self, target: &[u8], routes: &[Vec<u8>]) {
+    pub(crate) fn route(&mut self, target: &[u8], routes: &[Vec<u8>]) {
         self.uri = target.to_vec();
         self.routes = routes.to_vec();
         self.hop = None;
@@ -102,12 +102,12 @@ impl Draft {
     }
 
     /// The URI whose server gets the request (RFC 3261 §8.1.2).
-    pub(super) fn next_uri(&self) -> &[u8] {
+    pub(crate) fn next_uri(&self) -> &[u8] {
         self.hop.as_deref().unwrap_or(&self.uri)
     }
 
     /// What Digest speaks of.
-    pub(super) fn subject(&self) -> Subject<'_> {
+    pub(crate) fn subject(&self) -> Subject<'_> {
         Subject {
             method: self.method_name().as_bytes(),
             uri: &self.uri,
@@ -116,7 +116,7 @@ impl Draft {
     }
 
     /// Roughly how many octets it will have; for the choice of the transport (RFC 3261 §18.1.1).
-    pub(super) fn size(&self, credentials: &[(Asker, String)]) -> usize {
+    pub(crate) fn size(&self, credentials: &[(Asker, String)]) -> usize {
         let departure = Departure {
             via: &[b' '; 90],
             contact: Some("sip:@255.255.255.255:65535;transport=tcp"),
@@ -128,7 +128,7 @@ impl Draft {
     }
 
     /// The bytes.
-    pub(super) fn print(&self, at: &Departure<'_>) -> Vec<u8> {
+    pub(crate) fn print(&self, at: &Departure<'_>) -> Vec<u8> {
         let body = self.body.as_ref().map_or(&[][..], |b| &b.1);
         let mut out = Vec::with_capacity(700 + body.len());
         out.extend_from_slice(self.method_name().as_bytes());
@@ -195,7 +195,7 @@ fn inner_uri(route: &[u8]) -> Option<&[u8]> {
 }
 
 /// A header value from a peer on one line: folds become one blank.
-pub(super) fn unfold(value: &[u8]) -> Vec<u8> {
+pub(crate) fn unfold(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     for b in value {
         match b {
@@ -211,17 +211,17 @@ pub(super) fn unfold(value: &[u8]) -> Vec<u8> {
 }
 
 /// Text that a person reads.
-pub(super) fn readable(text: &[u8]) -> String {
+pub(crate) fn readable(text: &[u8]) -> String {
     String::from_utf8_lossy(&unfold(text)).into_owned()
 }
 
 /// Whether a text may stand in a header value.
-pub(super) fn is_clean(text: &[u8]) -> bool {
+pub(crate) fn is_clean(text: &[u8]) -> bool {
     !text.iter().any(|b| b.is_ascii_control())
 }
 
 /// Whether a text is a token, as header names and methods are (RFC 3261 §25.1).
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
@@ -229,7 +229,7 @@ pub(super) fn is_token(text: &str) -> bool {
 }
 
 /// `"Display" <uri>`.
-pub(super) fn name_addr(display: Option<&str>, uri: &str) -> String {
+pub(crate) fn name_addr(display: Option<&str>, uri: &str) -> String {
     let mut out = Vec::new();
     if let Some(display) = display.filter(|d| !d.is_empty()) {
         quote(display.as_bytes(), &mut out);

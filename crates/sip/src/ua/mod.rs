@@ -27,7 +27,7 @@ mod answered;
 mod call;
 mod challenge;
 mod dialog;
-mod draft;
+pub(crate) mod draft;
 mod event;
 mod extension;
 mod hang_up;

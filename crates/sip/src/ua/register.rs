@@ -133,6 +133,28 @@ impl UserAgent {
         }
     }
 
+    /// Keeps the way through an address translator open, as long as this registration stands. Over UDP the empty lines of
+    /// RFC 5626 §4.4.1 serve too: servers pass over them (RFC 3261 §7.5), and they need no STUN.
+    pub(super) fn keep_alive(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        serial: u32,
+    ) {
+        let Some(profile) = self.profile(account) else {
+            return;
+        };
+        let registration = &profile.registration;
+        if let Some(flow) = registration.flow
+            && registration.serial == serial
+            && registration.bound.is_some()
+        {
+            tx.send(flow, Bytes::from_static(b"\r\n\r\n"));
+            alarm(now, tx, KEEP_ALIVE, account.0, Alarm::KeepAlive(serial));
+        }
+    }
+
     /// A connection is lost. Who registered along one that only we can open cannot be called until we do (RFC 5626 §4.4).
     pub(crate) fn on_flow_lost(&mut self, now: Time, tx: &mut Transactions, flow: &Flow) {
         if flow.transport != Transport::Tls {
@@ -159,28 +181,6 @@ impl UserAgent {
                 profile.registration.serial = serial;
                 alarm(now, tx, wait, account.0, Alarm::Register(serial));
             }
-        }
-    }
-
-    /// Keeps the way through an address translator open, as long as this registration stands. Over UDP the empty lines of
-    /// RFC 5626 §4.4.1 serve too: servers pass over them (RFC 3261 §7.5), and they need no STUN.
-    pub(super) fn keep_alive(
-        &mut self,
-        now: Time,
-        tx: &mut Transactions,
-        account: AccountId,
-        serial: u32,
-    ) {
-        let Some(profile) = self.profile(account) else {
-            return;
-        };
-        let registration = &profile.registration;
-        if let Some(flow) = registration.flow
-            && registration.serial == serial
-            && registration.bound.is_some()
-        {
-            tx.send(flow, Bytes::from_static(b"\r\n\r\n"));
-            alarm(now, tx, KEEP_ALIVE, account.0, Alarm::KeepAlive(serial));
         }
     }
 

@@ -235,6 +235,7 @@ impl World {
                     self.launch(node, t.flow.transport, t.flow.remote, t.bytes.to_vec());
                 }
                 Output::Event(Event::Agent(event)) => self.nodes[node].events.push_back(*event),
+                Output::Event(Event::Proxied(_)) => {}
                 Output::Event(Event::Request(id)) => match owner {
                     Owner::Agent(account) => {
                         let (agent, tx) = endpoint.agent();
