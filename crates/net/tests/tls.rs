@@ -244,6 +244,28 @@ fn a_handshake_that_stalls_is_cut_off() {
 }
 
 #[test]
+fn who_has_shut_one_half_gets_the_answers_and_then_the_end() {
+    let authority = Authority::new();
+    let (config, _) = secure(Transport::Tls, &authority);
+    let (driver, local, _heard) = start(config, 1);
+    for goodbye in [true, false] {
+        let mut peer = client(local, &authority.root(), &[&TLS13]);
+        peer.write_all(request("h", 1).as_bytes()).unwrap();
+        if goodbye {
+            peer.conn.send_close_notify();
+        }
+        peer.flush().unwrap();
+        peer.sock.shutdown(std::net::Shutdown::Write).unwrap();
+        expect(&mut peer, &answer("h", 1));
+        assert_eq!(peer.read(&mut [0; 10]).unwrap(), 0);
+    }
+    let statistics = driver.statistics();
+    driver.shutdown(Duration::ZERO);
+    assert_eq!(statistics.connections_open.value(), 0);
+    assert_eq!(statistics.connections_idle.value(), 0);
+}
+
+#[test]
 fn who_waits_for_answers_hears_that_the_connection_is_gone() {
     let authority = Authority::new();
     let (config, _) = secure(Transport::Tls, &authority);

@@ -19,7 +19,7 @@ enum Socket {
     Udp(UdpSocket),
     Tcp(TcpStream, Vec<u8>),
     /// As a browser does: what has arrived of frames.
-    WebSocket(TcpStream, Vec<u8>),
+    Ws(TcpStream, Vec<u8>),
 }
 
 /// One socket and what is known of the way to the server.
@@ -65,7 +65,7 @@ impl Peer {
         }
         assert!(answer.starts_with(b"HTTP/1.1 101 "));
         let local = stream.local_addr().unwrap();
-        Peer::new(Socket::WebSocket(stream, Vec::new()), server, local)
+        Peer::new(Socket::Ws(stream, Vec::new()), server, local)
     }
 
     /// The next connection that somebody opens to a listener.
@@ -122,7 +122,7 @@ impl Peer {
         match self.socket {
             Socket::Udp(_) => format!("<sip:{user}@{}>", self.local),
             Socket::Tcp(..) => format!("<sip:{user}@{};transport=tcp>", self.local),
-            Socket::WebSocket(..) => format!("<sip:{user}@q7x9k.invalid;transport=ws>"),
+            Socket::Ws(..) => format!("<sip:{user}@q7x9k.invalid;transport=ws>"),
         }
     }
 
@@ -130,7 +130,7 @@ impl Peer {
         let transport = match self.socket {
             Socket::Udp(_) => "UDP",
             Socket::Tcp(..) => "TCP",
-            Socket::WebSocket(..) => "WS",
+            Socket::Ws(..) => "WS",
         };
         request.print(transport, self.local)
     }
@@ -141,7 +141,7 @@ impl Peer {
                 socket.send_to(bytes, self.server).unwrap();
             }
             Socket::Tcp(stream, _) => stream.write_all(bytes).unwrap(),
-            Socket::WebSocket(stream, _) => {
+            Socket::Ws(stream, _) => {
                 let octets = frame(Opcode::Text, bytes, Some([7, 0, 1, 9]));
                 stream.write_all(&octets).unwrap();
             }
@@ -173,7 +173,7 @@ impl Peer {
     fn read(&mut self, time: Duration) -> Option<Vec<u8>> {
         let waited =
             |e: &std::io::Error| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-        let is_websocket = matches!(self.socket, Socket::WebSocket(..));
+        let is_websocket = matches!(self.socket, Socket::Ws(..));
         match &mut self.socket {
             Socket::Udp(socket) => {
                 socket.set_read_timeout(Some(time)).unwrap();
@@ -187,7 +187,7 @@ impl Peer {
                     Err(e) => panic!("{e}"),
                 }
             }
-            Socket::Tcp(stream, buffer) | Socket::WebSocket(stream, buffer) => {
+            Socket::Tcp(stream, buffer) | Socket::Ws(stream, buffer) => {
                 stream.set_read_timeout(Some(time)).unwrap();
                 loop {
                     if is_websocket {
