@@ -124,12 +124,7 @@ impl SeenDialog {
     }
 
     /// A 2xx to INVITE or UPDATE inside the dialog: new targets (§12.2), and a session that goes on (RFC 4028 §10).
-    pub(super) fn refresh(
-        &mut self,
-        now: Time,
-        (request, upstream): (&Packet<'_>, Flow),
-        response: &Packet<'_>,
-    ) {
+    pub(super) fn refresh(&mut self, now: Time, request: &Packet<'_>, response: &Packet<'_>) {
         let from = request.value(HeaderName::From).unwrap_or_default();
         let by_callee =
             NameAddr::check(from).is_ok_and(|tag| self.is_with(tag.unwrap_or_default()));
@@ -137,15 +132,8 @@ impl SeenDialog {
             true => (&mut self.callee, &mut self.caller),
             false => (&mut self.caller, &mut self.callee),
         };
-        if sender.move_to(request, &self.text) {
-            // Behind address translation only the flow leads there; that of before leads to where it was.
-            let one = sender.routes.is_empty() && !request.has_many(HeaderName::Via);
-            sender.direct = one && sender.flow != upstream;
-            sender.flow = upstream;
-        }
-        if receiver.move_to(response, &self.text) {
-            receiver.direct = false;
-        }
+        sender.move_to(request, &self.text);
+        receiver.move_to(response, &self.text);
         self.set_timer(response);
         self.heard(now);
     }
@@ -183,17 +171,14 @@ impl SeenDialog {
 }
 
 impl End {
-    /// Takes over the Contact; says whether it is another one.
-    fn move_to(&mut self, message: &Packet<'_>, text: &[u8]) -> bool {
+    fn move_to(&mut self, message: &Packet<'_>, text: &[u8]) {
         let Some(contact) = message.value(HeaderName::Contact) else {
-            return false;
+            return;
         };
-        let before = text.get(self.target.clone()).unwrap_or_default();
-        let moved = contact != self.moved.as_deref().unwrap_or(before);
-        if moved {
+        let before = self.moved.as_deref();
+        if contact != before.unwrap_or_else(|| text.get(self.target.clone()).unwrap_or_default()) {
             self.moved = Some(contact.to_vec());
         }
-        moved
     }
 
     fn route_set(&self, lines: &[u8]) -> Vec<Vec<u8>> {

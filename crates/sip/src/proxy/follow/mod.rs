@@ -348,7 +348,7 @@ impl Proxy {
                 let by = Some(by);
                 tell(tx, CallEvent::Left { call: id, at, by });
             } else if context.method != Method::Bye {
-                dialog.refresh(now, (&request, context.upstream), response);
+                dialog.refresh(now, &request, response);
             }
             return;
         }
