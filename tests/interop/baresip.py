@@ -69,11 +69,12 @@ class Baresip:
         folder = modules()
         lines = [CONFIG.format(address=self.address, sound=sound, folder=folder, control=CONTROL_PORT,
                                recordings=os.path.join(self.directory, "recordings"))]
+        trust = [f"sip_cafile {self.server.certificate}"] if self.transport == "tls" else []
         for directive, names in (("module", MODULES), ("module_tmp", TEMPORARY), ("module_app", APPLICATIONS)):
             lines += [f"{directive} {n}" for n in names if os.path.exists(os.path.join(folder, n))]
-        self._write("config", "\n".join([*lines, *self.config]) + "\n")
+        self._write("config", "\n".join([*lines, *self.config, *trust]) + "\n")
         via = "" if self.transport == "udp" else f";transport={self.transport}"
-        proxy = f"sip:{self.server.address}:{self.server.port}{via}"
+        proxy = f"sip:{self.server.address}:{self.server.port_of(self.transport)}{via}"
         self._write("accounts", f"<sip:{self.user}@{self.server.domain}{via}>;auth_user={self.user};auth_pass={self.password};"
                                 f'outbound="{proxy}";answermode={"auto" if self.answers else "manual"};regint=600;'
                                 f"audio_codecs={','.join(CODECS[c] for c in self.codecs)}" + "".join(f";{o}" for o in self.options) + "\n")

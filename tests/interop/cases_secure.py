@@ -1,11 +1,11 @@
 """Encrypted calls and calls through address translators: both directions, with sound compared."""
 import os
-import subprocess
 import sys
 import time
 
 from cases import case, server
 from cases_calls import PHONES, TALK, check_sound, check_statistics
+from nat import hide
 from sori import REFUSED, TALKED
 from world import HOSTS, check
 
@@ -149,28 +149,6 @@ for _peer in ("pjsua2", "baresip", "linphone", "sori"):
 for _peer in ("pjsua2", "baresip"):
     case(f"ice-sori-{_peer}-without", needs_sori=True)(
         lambda world, peer=_peer: talk(world, "sori", with_ice("sori"), peer, {}, PLAIN))
-
-
-def hide(world, host):
-    """Puts a host behind an address translator that shows the host's old address and lets in only what was asked for."""
-    inside, router = "192.168.7.2", f"nat-{host}"
-    link = subprocess.run(["ip", "-n", host, "-o", "link", "show", "eth0"], capture_output=True, text=True, check=True).stdout
-    check(link, f"{host} has no link")
-    subprocess.run(["ip", "netns", "add", router], check=True)
-    subprocess.run(["ip", "-n", host, "link", "set", "eth0", "netns", router], check=True)
-    world._ip(["link add inside type veth peer name eth0 netns " + host, "addr add 192.168.7.1/24 dev inside", "link set inside up",
-               "link set lo up", f"addr add {HOSTS[host]}/24 dev eth0", "link set eth0 up"], router)
-    world._ip([f"addr add {inside}/24 dev eth0", "link set eth0 up", "route add default via 192.168.7.1"], host)
-    rules = """table ip nat {
-  chain out { type nat hook postrouting priority 100; oifname eth0 masquerade; }
-}
-table ip filter {
-  chain through { type filter hook forward priority 0; policy drop; iifname inside accept; ct state established,related accept; }
-}
-"""
-    enter = ["nsenter", f"--net=/run/netns/{router}", "--"]
-    subprocess.run([*enter, "nft", "-f", "-"], input=rules, text=True, check=True)
-    subprocess.run([*enter, "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
 
 
 def stun_server(world):

@@ -4,7 +4,6 @@ import sys
 
 import numpy as np
 import wav
-from world import HOSTS
 
 CODECS = {"pcmu": "PCMU/8000", "pcma": "PCMA/8000", "g722": "G722/16000", "gsm": "GSM/8000", "speex": "speex/8000",
           "speex16": "speex/16000"}
@@ -31,9 +30,10 @@ class Pjsua:
         sound = os.path.join(self.world.dir, f"{self.name}-played.wav")
         wav.write(sound, self.played)
         args = [sys.executable, AGENT, "--user", self.user, "--domain", self.server.domain,
-                "--proxy", f"{self.server.address}:{self.server.port}", "--address", HOSTS[self.host], "--play", sound,
+                "--proxy", f"{self.server.address}:{self.server.port_of(self.transport)}", "--address", self.world.address(self.host), "--play", sound,
                 "--record", self.recorded, "--log", os.path.join(self.world.dir, f"{self.name}.log"),
                 "--codecs", ",".join(CODECS[c] for c in self.codecs)]
+        args += ["--tls-root", self.server.certificate] if self.transport == "tls" else []
         args += ["--tcp"] * (self.transport == "tcp") + ["--answer"] * self.answers + list(self.options)
         self.process = self.world.spawn(self.name, self.host, args, env={"SIP_PASSWORD": self.password}, stdin=True)
         if registered:

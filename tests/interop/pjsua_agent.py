@@ -122,7 +122,11 @@ class Agent:
         self.endpoint.libInit(config)
         transport = pj.TransportConfig()
         transport.port, transport.boundAddress = 5060, options.address
-        self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP if options.tcp else pj.PJSIP_TRANSPORT_UDP, transport)
+        kind = pj.PJSIP_TRANSPORT_TCP if options.tcp else pj.PJSIP_TRANSPORT_UDP
+        if options.tls_root:
+            kind, transport.port = pj.PJSIP_TRANSPORT_TLS, 5061
+            transport.tlsConfig.CaListFile, transport.tlsConfig.verifyServer = options.tls_root, True
+        self.endpoint.transportCreate(kind, transport)
         self.endpoint.libStart()
         self.endpoint.audDevManager().setNullDev()
         for codec in self.endpoint.codecEnum2():
@@ -134,7 +138,7 @@ class Agent:
 
     def _account(self):
         options = self.options
-        via = ";transport=tcp" if options.tcp else ""
+        via = ";transport=tcp" if options.tcp else ";transport=tls" if options.tls_root else ""
         config = pj.AccountConfig()
         config.idUri = f"sip:{options.user}@{options.domain}"
         config.regConfig.registrarUri = f"sip:{options.domain}"
@@ -230,6 +234,7 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--codecs", default="PCMU/8000,PCMA/8000", help="in the order of preference, as the library names them")
     parser.add_argument("--tcp", action="store_true")
+    parser.add_argument("--tls-root", metavar="FILE", help="TLS, with a server whose certificate one of these has signed")
     parser.add_argument("--answer", action="store_true")
     parser.add_argument("--srtp", choices=["off", "optional", "required"], default="off")
     parser.add_argument("--ice", action="store_true")

@@ -16,7 +16,7 @@ BETWEEN = re.compile(rf"(?P<feature>kamailio-registrar|next-hop-out|next-hop-in)
 PACKAGES = {"baresip": "baresip-core", "linphone": "linphone-cli", "twinkle": "twinkle-console", "sipp": "sip-tester", "kamailio": "kamailio"}
 #: The rows in their order, and what they are called.
 ROWS = {
-    "call": "call, sound both ways, over UDP and TCP", "refuse": "refusing, and giving up while it rings", "late-offer": "INVITE without an offer",
+    "call": "call, sound both ways, over UDP, TCP and TLS", "refuse": "refusing, and giving up while it rings", "late-offer": "INVITE without an offer",
     "early-media": "sound before the answer (183)", "forked-early": "two early dialogs of one INVITE", "prack": "PRACK (RFC 3262)",
     "session-timer": "session interval (RFC 4028)", "hold": "hold and resume (RFC 3264 §8.4)", "update": "UPDATE (RFC 3311)",
     "codec-change": "another codec in mid-call", "glare": "glare (491) and another try", "change-refused": "refused change, the call goes on",
@@ -24,7 +24,8 @@ ROWS = {
     "do-not-disturb": "do not disturb", "conference": "conference of three", "dtmf": "keys by RFC 4733", "dtmf-info": "keys by INFO",
     "anonymous": "hiding who calls (RFC 3323)", "message": "MESSAGE", "options": "OPTIONS", "codec-pcma": "G.711 A-law", "codec-g722": "G.722", "codec-opus": "Opus", "codec-gsm": "GSM",
     "codec-speex": "Speex, narrow band", "codec-speex16": "Speex, wide band", "srtp": "SRTP, keys by SDES", "dtls": "SRTP, keys by DTLS", "ice": "ICE",
-    "stun": "STUN", "provision-call": "called as the provisioned target",
+    "stun": "STUN", "nat-both": "both behind address translators", "nat-caller": "the caller behind an address translator",
+    "nat-callee": "the one called behind an address translator", "provision-call": "called as the provisioned target",
 }
 HOPS = {"kamailio-registrar": "Kamailio is the registrar of both", "next-hop-out": "our server passes calls on to Kamailio",
         "next-hop-in": "Kamailio passes calls on to our server"}

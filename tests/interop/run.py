@@ -19,7 +19,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PYTHON = os.path.join(ROOT, ".cache", "venv", "bin", "python")
 MODULES = ["cases_harness", "cases_load", "cases_calls", "cases_codecs", "cases_echo", "cases_refusals", "cases_hops", "cases_storage",
-           "cases_wire", "cases_secure", "cases_provision", "cases_terminal", "cases_services", "cases_features", "cases_devices"]
+           "cases_wire", "cases_secure", "cases_nat", "cases_provision", "cases_terminal", "cases_transports", "cases_services", "cases_features",
+           "cases_devices", "cases_bridge"]
 TAIL = 16
 # So many failures may be a busy machine's: these cases work in real time, several at once. More are something else.
 FEW = 8

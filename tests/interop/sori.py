@@ -19,12 +19,19 @@ class Sori:
 
     kind = "sori"
 
-    def __init__(self, world, host="server", domain="sori.test", auth=True, name="sori-serve", listen=()):
+    def __init__(self, world, host="server", domain="sori.test", auth=True, name="sori-serve", listen=(), http="none", options=()):
         self.world, self.host, self.domain, self.auth, self.name = world, host, domain, auth, name
-        self.listen = listen  # more addresses than the usual two
+        self.http = http  # where the console is
+        self.options = options  # more arguments
+        self.listen = listen  # more transports or addresses than the usual two
         self.address, self.port = HOSTS[host], 5060
         self.data = os.path.join(world.dir, f"{name}.data")
+        self.certificate = os.path.join(self.data, "self-signed.pem")
         self.users, self.process = {}, None
+
+    def port_of(self, transport):
+        """Where it listens on a transport."""
+        return {"tls": 5061, "ws": 8088, "wss": 8443}.get(transport, self.port)
 
     def run(self, *args, text=None, code=0):
         """Runs the binary once on the server's host and returns what it printed; fails unless it exits with `code`."""
@@ -50,9 +57,10 @@ class Sori:
 
     def start(self):
         args = [self.world.binary, "serve", "--data", self.data, "--domain", self.domain]
-        for address in (f"udp:{self.address}:{self.port}", f"tcp:{self.address}:{self.port}", *self.listen):
+        listen = (f"{word}:{self.address}:{self.port_of(word)}" if word.isalpha() else word for word in ("udp", "tcp", *self.listen))
+        for address in listen:
             args += ["--sip", address]
-        args += ["--auth", "register,invite" if self.auth else "none"]
+        args += ["--auth", "register,invite" if self.auth else "none", "--http", self.http, *self.options]
         self.process = self.world.spawn(self.name, self.host, args)
         wait_answer(self)
 
@@ -91,7 +99,8 @@ class Phone:
         self.process = self.world.spawn(
             self.name, self.host,
             [self.world.binary, *command, "--account", f"{self.user}@{self.server.domain}", "--proxy",
-             f"{self.transport}:{self.server.address}:{self.server.port}", "--json", *args], env={"SORI_PASSWORD": self.password}, stdin=stdin)
+             f"{self.transport}:{self.server.address}:{self.server.port_of(self.transport)}",
+             *(["--tls-root", self.server.certificate] if self.transport == "tls" else []), "--json", *args], env={"SORI_PASSWORD": self.password}, stdin=stdin)
         return self.process
 
     def _sounds(self):

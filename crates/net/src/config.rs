@@ -9,6 +9,7 @@ use sip::flow::Transport;
 
 use crate::clock::Clock;
 use crate::tap::Tap;
+use crate::tls::Tls;
 
 /// Settings of a network. The defaults need nothing but something to listen on.
 #[derive(Clone)]
@@ -29,6 +30,12 @@ pub struct NetConfig {
     pub clock: Clock,
     /// Receives a copy of every packet.
     pub tap: Option<Arc<dyn Tap>>,
+    /// What TLS and WebSocket inside it need. Where TLS is in [`NetConfig::listen`] without a certificate, connections are
+    /// only opened, not accepted.
+    pub tls: Tls,
+    /// The pages that WebSockets of browsers may come from, as `https://example.org`; none for any. Programs need not say
+    /// where they come from.
+    pub origins: Arc<[String]>,
 }
 
 impl NetConfig {
@@ -42,6 +49,8 @@ impl NetConfig {
             keep_alive: None,
             clock: Clock::start(),
             tap: None,
+            tls: Tls::default(),
+            origins: Arc::default(),
         }
     }
 }
@@ -55,6 +64,8 @@ impl fmt::Debug for NetConfig {
             .field("limits", &self.limits)
             .field("keep_alive", &self.keep_alive)
             .field("tap", &self.tap.is_some())
+            .field("tls", &self.tls)
+            .field("origins", &self.origins)
             .finish()
     }
 }
@@ -80,6 +91,15 @@ pub struct Limits {
     pub first_message: Duration,
     /// An attempt to connect that takes this long has failed.
     pub connect: Duration,
+    /// A handshake of TLS that takes this long has failed.
+    pub handshake: Duration,
+    /// A connection that has not become a WebSocket after this long is closed.
+    pub upgrade: Duration,
+    /// How often the other end of a WebSocket is asked whether it is there; who has not answered when the next question is
+    /// due is gone.
+    pub websocket_ping: Duration,
+    /// Names of peers that are remembered for TLS.
+    pub peers: usize,
     /// Questions to the name servers that may be under way.
     pub dns_queries: usize,
 }
@@ -96,6 +116,10 @@ impl Default for Limits {
             idle: Duration::from_secs(600),
             first_message: Duration::from_secs(30),
             connect: Duration::from_secs(5),
+            handshake: Duration::from_secs(10),
+            upgrade: Duration::from_secs(10),
+            websocket_ping: Duration::from_secs(30),
+            peers: 65_536,
             dns_queries: 4_096,
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::{ClientConfig, ServerConfig};
 use sip::flow::{ConnectionId, Flow, Transport};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -15,6 +16,7 @@ use crate::config::Limits;
 use crate::connection::Connection;
 use crate::shard::lock;
 use crate::statistics::Statistics;
+use crate::tls::Session;
 
 /// The connections that are open or being opened.
 #[derive(Debug, Default)]
@@ -31,12 +33,12 @@ struct Table {
 }
 
 impl Connections {
-    /// The connection that a flow means: the one it names while that is open, else the newest one
-    /// to the same peer.
-    pub(crate) fn find(&self, flow: &Flow) -> Option<Arc<Connection>> {
+    /// The connection that a flow means: the one it names while that is open, else the newest one to the same peer. In TLS
+    /// that is one which we opened to `peer`; nothing stands in for a WebSocket.
+    pub(crate) fn find(&self, flow: &Flow, peer: Option<&str>) -> Option<Arc<Connection>> {
         let table = lock(&self.table);
-        let named = table.by_id.get(&flow.connection);
-        named.or_else(|| table.newest(flow)).cloned()
+        let one = table.by_id.get(&flow.connection);
+        one.or_else(|| table.newest(flow, peer)).cloned()
     }
 
     /// Takes a connection that a listener accepted; `None` when a limit is reached.
@@ -49,19 +51,23 @@ impl Connections {
         flow: Flow,
         registry: &Registry,
         limits: &Limits,
+        tls: Option<&Arc<ServerConfig>>,
     ) -> io::Result<Option<Arc<Connection>>> {
         let source = flow.remote.ip();
         if !self.has_room(source, limits) {
             return Ok(None);
         }
         socket.set_nodelay(true)?;
+        let tls = tls.map(Session::server).transpose();
+        let tls = tls.map_err(io::Error::other)?;
         let flow = self.name(flow);
         watch(&mut socket, flow.connection, registry)?;
-        Ok(Some(self.insert(Connection::new(flow, false, socket))))
+        let connection = Connection::accepted(flow, socket, tls);
+        Ok(Some(self.insert(connection)))
     }
 
-    /// Starts to open a connection to the peer of `flow`; messages received on it will carry the
-    /// flow's local address.
+    /// Starts to open a connection to the peer of `flow`, in TLS when it is said who the peer has to be; messages received
+    /// on it will carry the flow's local address.
     ///
     /// # Errors
     /// What the system says, or [`io::ErrorKind::QuotaExceeded`] when a limit is reached.
@@ -70,14 +76,22 @@ impl Connections {
         flow: &Flow,
         registry: &Registry,
         limits: &Limits,
+        tls: Option<(&Arc<ClientConfig>, Arc<str>)>,
     ) -> io::Result<Arc<Connection>> {
         if lock(&self.table).by_id.len() >= limits.connections {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
+        let (session, peer) = match tls {
+            Some((config, peer)) => {
+                let session = Session::client(config, &peer).map_err(io::Error::other)?;
+                (Some(session), Some(peer))
+            }
+            None => (None, None),
+        };
         let mut socket = dial(flow)?;
         let flow = self.name(*flow);
         watch(&mut socket, flow.connection, registry)?;
-        Ok(self.insert(Connection::new(flow, true, socket)))
+        Ok(self.insert(Connection::opening(flow, peer, socket, session)))
     }
 
     /// Forgets a connection.
@@ -133,9 +147,17 @@ impl Connections {
 }
 
 impl Table {
-    fn newest(&self, flow: &Flow) -> Option<&Arc<Connection>> {
+    fn newest(&self, flow: &Flow, peer: Option<&str>) -> Option<&Arc<Connection>> {
         let ids = self.by_peer.get(&(flow.transport, flow.remote))?;
-        self.by_id.get(ids.last()?)
+        match flow.transport {
+            Transport::Tcp => self.by_id.get(ids.last()?),
+            Transport::Tls => {
+                let of_peer = |c: &&Arc<Connection>| peer.is_some() && c.peer.as_deref() == peer;
+                let mut newest_first = ids.iter().rev().filter_map(|id| self.by_id.get(id));
+                newest_first.find(of_peer)
+            }
+            _ => None,
+        }
     }
 }
 

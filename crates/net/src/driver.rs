@@ -2,26 +2,23 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use mio::{Poll, Waker};
+use mio::Waker;
 use sip::endpoint::{Endpoint, Event, Input, Listener, Output};
-use sip::flow::Transport;
 use sip::time::Time;
 
+use crate::bind::bind_all;
 use crate::clock::Clock;
 use crate::config::NetConfig;
 use crate::error::NetError;
-use crate::interfaces::{expand, interfaces, prefix_of};
 use crate::machine::{Machine, Outputs};
 use crate::shard::Item;
 use crate::shared::{Desk, Shared};
 use crate::statistics::Statistics;
 use crate::worker::{Equipment, WAKER, Worker};
-use crate::{listening, udp};
 
 /// What lives beside the Endpoint of a shard and decides: the server's core, the phone.
 ///
@@ -191,8 +188,7 @@ impl<O: Owner> Seat<O> {
         loop {
             match self.endpoint.poll_output() {
                 Output::Transmit(transmit) => out.transmit(transmit),
-                // No listener here has TLS yet, so no request asks for it.
-                Output::Peer { .. } => {}
+                Output::Peer { connection, name } => out.peer(connection, name),
                 Output::Event(event) => self.owner.on_event(now, &mut self.endpoint, event),
                 Output::Query { id, query } => out.query(id, query),
                 Output::Timeout(deadline) => return deadline,
@@ -253,6 +249,10 @@ impl<M: Machine> Driver<M> {
             n => n,
         };
         let (listeners, equipment) = bind_all(&config, count)?;
+        if let (Some(_), Some(trust)) = (&config.tls.server, &config.tls.trust) {
+            // Reading the system's roots takes a moment, which calls should not wait for.
+            trust.config();
+        }
         let machines = machines(&listeners);
         if machines.is_empty() {
             return Err(NetError::Nothing {
@@ -405,80 +405,7 @@ fn post<M: Machine>(
     }
 }
 
-/// Binds every address once for each worker.
-fn bind_all(
-    config: &NetConfig,
-    workers: usize,
-) -> Result<(Vec<Listener>, Vec<Equipment>), NetError> {
-    let known = interfaces()?;
-    let mut equipment = Vec::new();
-    for _ in 0..workers {
-        equipment.push(Equipment {
-            poll: Poll::new().map_err(no_poll)?,
-            sockets: Vec::new(),
-            listeners: Vec::new(),
-        });
-    }
-    let mut listeners = Vec::new();
-    for (transport, address) in &config.listen {
-        for local in expand(*address, &known) {
-            let local = match transport {
-                Transport::Udp => bind_datagrams(local, &mut equipment)?,
-                Transport::Tcp => bind_listeners(local, &mut equipment)?,
-                other => return Err(NetError::Unsupported { transport: *other }),
-            };
-            let mut listener = Listener::new(*transport, local);
-            listener.prefix = prefix_of(local.ip(), &known);
-            listener.advertised = config
-                .advertised_host
-                .as_ref()
-                .map(|host| (host.clone(), local.port()));
-            listeners.push(listener);
-        }
-    }
-    if listeners.is_empty() {
-        return Err(NetError::Nothing {
-            what: "no address to listen on",
-        });
-    }
-    Ok((listeners, equipment))
-}
-
-fn bind_datagrams(
-    mut local: SocketAddr,
-    equipment: &mut [Equipment],
-) -> Result<SocketAddr, NetError> {
-    let shared = equipment.len() > 1;
-    if shared && local.port() != 0 {
-        // Sharing would let a second program of the same user in unnoticed: see first that
-        // nobody has the port.
-        drop(udp::bind(local, false)?);
-    }
-    for one in equipment {
-        let socket = udp::bind(local, shared)?;
-        local = socket.local_addr().map_err(no_poll)?;
-        one.sockets.push(socket);
-    }
-    Ok(local)
-}
-
-fn bind_listeners(
-    mut local: SocketAddr,
-    equipment: &mut [Equipment],
-) -> Result<SocketAddr, NetError> {
-    let shared = equipment.len() > 1;
-    if shared && local.port() != 0 {
-        drop(listening::bind(local, false)?);
-    }
-    for one in equipment {
-        let socket = listening::bind(local, shared)?;
-        local = socket.local_addr().map_err(no_poll)?;
-        one.listeners.push(socket);
-    }
-    Ok(local)
-}
-
-fn no_poll(source: io::Error) -> NetError {
+pub(crate) fn no_poll(source: io::Error) -> NetError {
     NetError::System {
         what: "cannot watch sockets",
         source,

@@ -23,6 +23,11 @@ pub enum NetError {
         /// The transport asked for.
         transport: Transport,
     },
+    /// TLS cannot be accepted without a certificate.
+    NoCertificate {
+        /// The transport asked for.
+        transport: Transport,
+    },
     /// Nothing to listen on was given, or no shard to run.
     Nothing {
         /// What is missing.
@@ -63,15 +68,22 @@ impl fmt::Display for NetError {
                 address,
                 source,
             } => {
-                let transport = transport.param();
+                let transport = transport.name();
                 write!(f, "cannot listen on {transport} {address}: ")?;
                 write_listen_reason(f, *address, source)
             }
             NetError::Unsupported { transport } => {
-                let transport = transport.param();
+                let transport = transport.name();
                 write!(
                     f,
-                    "cannot listen on {transport}: this transport is not supported; use udp or tcp"
+                    "cannot listen on {transport}: this build does not have this transport; use udp, tcp, tls, ws or wss"
+                )
+            }
+            NetError::NoCertificate { transport } => {
+                let transport = transport.name();
+                write!(
+                    f,
+                    "cannot listen on {transport}: it needs a certificate and its key"
                 )
             }
             NetError::Nothing { what } => write!(f, "cannot start the network: {what}"),
@@ -130,6 +142,7 @@ impl std::error::Error for NetError {
             | NetError::NoRoute { source, .. }
             | NetError::System { source, .. } => Some(source),
             NetError::Unsupported { .. }
+            | NetError::NoCertificate { .. }
             | NetError::Nothing { .. }
             | NetError::NoPortPair { .. } => None,
         }

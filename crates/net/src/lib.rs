@@ -14,6 +14,7 @@
 //! are minded by one worker, its home. Names are looked up on a thread of their own, which starts
 //! with the first question.
 
+mod bind;
 mod clock;
 mod config;
 mod connection;
@@ -28,6 +29,7 @@ mod machine;
 #[cfg(target_os = "linux")]
 mod mmsg;
 mod outbox;
+mod peers;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
 mod rtp_port;
@@ -37,6 +39,7 @@ mod shared;
 mod statistics;
 mod streams;
 mod tap;
+mod tls;
 mod udp;
 mod worker;
 
@@ -45,6 +48,7 @@ pub use config::{Limits, NetConfig};
 pub use driver::{Driver, Network, Owner, PostError, Remote};
 pub use error::NetError;
 pub use interfaces::{interfaces, local_address_for};
+pub use load::Load;
 pub use machine::{Machine, Outputs};
 #[cfg(target_os = "linux")]
 pub use mmsg::{Batch, FEW};
@@ -54,3 +58,6 @@ pub use rtp_port::{PortPair, RtpPorts};
 pub use sip::shard::shard_of;
 pub use statistics::{Counter, Statistics};
 pub use tap::{Direction, Tap};
+pub use tls::{
+    CertificateError, Certificates, HandshakeFailure, OnFailure, Tls, Trust, TrustError,
+};

@@ -22,6 +22,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// One listening socket of one worker.
 pub(crate) struct Listening {
     socket: TcpListener,
+    transport: Transport,
     local: SocketAddr,
     /// Somebody may be waiting.
     pub(crate) ready: bool,
@@ -45,15 +46,37 @@ pub(crate) enum Accepted {
 ///
 /// # Errors
 /// [`NetError::Listen`] when the address cannot be had.
-pub(crate) fn bind(local: SocketAddr, shared: bool) -> Result<TcpListener, NetError> {
+pub(crate) fn bind(
+    transport: Transport,
+    local: SocketAddr,
+    shared: bool,
+) -> Result<TcpListener, NetError> {
     open(local, shared).map_err(|source| NetError::Listen {
-        transport: Transport::Tcp,
+        transport,
+        address: local,
+        source,
+    })
+}
+
+/// Binds one socket to `local` and does not listen: who connects there is refused.
+///
+/// # Errors
+/// [`NetError::Listen`] when the address cannot be had.
+pub(crate) fn reserve(transport: Transport, local: SocketAddr) -> Result<Socket, NetError> {
+    bound(local, false).map_err(|source| NetError::Listen {
+        transport,
         address: local,
         source,
     })
 }
 
 fn open(local: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = bound(local, shared)?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn bound(local: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(local),
         Type::STREAM,
@@ -68,12 +91,12 @@ fn open(local: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     share_port(&socket, shared)?;
     socket.bind(&local.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(socket)
 }
 
 impl Listening {
     pub(crate) fn new(
+        transport: Transport,
         mut socket: TcpListener,
         token: Token,
         registry: &Registry,
@@ -82,6 +105,7 @@ impl Listening {
         let local = socket.local_addr()?;
         Ok(Listening {
             socket,
+            transport,
             local,
             ready: true,
             paused_until: None,
@@ -93,7 +117,7 @@ impl Listening {
         match self.socket.accept() {
             Ok((socket, remote)) => {
                 let flow = Flow {
-                    transport: Transport::Tcp,
+                    transport: self.transport,
                     local: self.local,
                     remote,
                     connection: ConnectionId::ANY,

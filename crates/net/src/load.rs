@@ -19,14 +19,15 @@ const QUIET: u64 = 1_000;
 /// read once a millisecond instead of at each arrival, so that one call carries many messages; a
 /// quiet one is read at once.
 #[derive(Debug)]
-pub(crate) struct Load {
+pub struct Load {
     since: Time,
     datagrams: u64,
     busy: bool,
 }
 
 impl Load {
-    pub(crate) fn new(now: Time) -> Load {
+    /// A quiet one.
+    pub fn new(now: Time) -> Load {
         Load {
             since: now,
             datagrams: 0,
@@ -35,7 +36,7 @@ impl Load {
     }
 
     /// Notes that this many datagrams have arrived; yields whether the socket is busy.
-    pub(crate) fn note(&mut self, now: Time, datagrams: usize) -> bool {
+    pub fn note(&mut self, now: Time, datagrams: usize) -> bool {
         self.datagrams += datagrams as u64;
         let elapsed = now.since(self.since);
         if elapsed >= WINDOW {

@@ -1,7 +1,9 @@
 //! What a shard runs: a machine without sockets, and what it wants done.
 
+use std::sync::Arc;
+
 use sip::endpoint::{Input, QueryId};
-use sip::flow::Transmit;
+use sip::flow::{ConnectionId, Transmit};
 use sip::resolve::Query;
 use sip::time::Time;
 
@@ -34,12 +36,18 @@ pub trait Machine: Send + 'static {
 pub struct Outputs {
     pub(crate) transmits: Vec<Transmit>,
     pub(crate) queries: Vec<(QueryId, Query)>,
+    pub(crate) peers: Vec<(ConnectionId, Arc<str>)>,
 }
 
 impl Outputs {
     /// Send these bytes.
     pub fn transmit(&mut self, transmit: Transmit) {
         self.transmits.push(transmit);
+    }
+
+    /// From now on `connection`, one of [`ConnectionId::named`], stands for a peer that shows in TLS that it is `name`.
+    pub fn peer(&mut self, connection: ConnectionId, name: Arc<str>) {
+        self.peers.push((connection, name));
     }
 
     /// Ask the name servers; the answer comes as [`Input::Answer`].

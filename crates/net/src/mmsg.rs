@@ -110,6 +110,27 @@ impl Batch {
         let bytes = self.buffer.get(n * ROOM..)?.get(..received.length)?;
         Some((bytes, received.remote))
     }
+
+    /// Sends datagrams of the last batch on to `to`: those that `picks` counts, in that order, up to [`FEW`]. Yields how
+    /// many the socket took. Nothing is copied.
+    ///
+    /// # Errors
+    /// What the system says to the first of them when it takes none.
+    pub fn forward(
+        &self,
+        socket: &UdpSocket,
+        to: SocketAddr,
+        picks: &[usize],
+    ) -> io::Result<usize> {
+        let mut datagrams = picks.iter().filter_map(|n| self.datagram(*n));
+        if let [_] = picks {
+            return match datagrams.next() {
+                Some((bytes, _)) => socket.send_to(bytes, to).map(|_| 1),
+                None => Ok(0),
+            };
+        }
+        send_up_to::<FEW>(socket, datagrams.map(|(bytes, _)| (bytes, to)))
+    }
 }
 
 /// Sends as many of `transmits` as the socket takes, in order, up to [`BATCH`]; yields how many.
@@ -117,28 +138,29 @@ impl Batch {
 /// # Errors
 /// What the system says to the first of them when it takes none.
 pub(crate) fn send(socket: &UdpSocket, transmits: &[Transmit]) -> io::Result<usize> {
+    let datagrams = transmits.iter().map(|t| (&*t.bytes, t.flow.remote));
     if transmits.len() <= FEW {
-        send_up_to::<FEW>(socket, transmits)
+        send_up_to::<FEW>(socket, datagrams)
     } else {
-        send_up_to::<BATCH>(socket, transmits)
+        send_up_to::<BATCH>(socket, datagrams)
     }
 }
 
-fn send_up_to<const N: usize>(socket: &UdpSocket, transmits: &[Transmit]) -> io::Result<usize> {
+fn send_up_to<'a, const N: usize>(
+    socket: &UdpSocket,
+    datagrams: impl Iterator<Item = (&'a [u8], SocketAddr)>,
+) -> io::Result<usize> {
     let mut names = [Name::EMPTY; N];
     let mut slices = [EMPTY_SLICE; N];
     let mut headers = [EMPTY_HEADER; N];
     let mut count = 0;
-    for (((transmit, name), slice), header) in transmits
-        .iter()
-        .zip(&mut names)
-        .zip(&mut slices)
-        .zip(&mut headers)
+    for ((((bytes, to), name), slice), header) in
+        datagrams.zip(&mut names).zip(&mut slices).zip(&mut headers)
     {
         // The kernel does not write through this pointer when sending.
-        slice.iov_base = transmit.bytes.as_ptr().cast_mut().cast();
-        slice.iov_len = transmit.bytes.len();
-        header.msg_hdr.msg_namelen = name.encode(transmit.flow.remote);
+        slice.iov_base = bytes.as_ptr().cast_mut().cast();
+        slice.iov_len = bytes.len();
+        header.msg_hdr.msg_namelen = name.encode(to);
         header.msg_hdr.msg_name = ptr::from_mut(name).cast();
         header.msg_hdr.msg_iov = slice;
         header.msg_hdr.msg_iovlen = 1;
@@ -377,6 +399,29 @@ mod tests {
             }
             let error = batch.receive(&b, FEW).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        }
+    }
+
+    #[test]
+    fn what_was_received_is_forwarded_as_picked() {
+        let (a, b) = pair("127.0.0.1:0");
+        let (c, d) = pair("[::1]:0");
+        let all: Vec<Transmit> = (0..5)
+            .map(|n| transmit(&a, b.local_addr().unwrap(), format!("datagram {n}")))
+            .collect();
+        assert_eq!(send(&a, &all).unwrap(), 5);
+        let mut batch = Batch::new();
+        assert_eq!(batch.receive(&b, FEW).unwrap(), 5);
+        let to = d.local_addr().unwrap();
+        assert_eq!(batch.forward(&c, to, &[4]).unwrap(), 1);
+        assert_eq!(batch.forward(&c, to, &[0, 2, 3]).unwrap(), 3);
+        assert_eq!(batch.forward(&c, to, &[FEW]).unwrap(), 0);
+        let mut onward = Batch::new();
+        assert_eq!(onward.receive(&d, FEW).unwrap(), 4);
+        for (n, want) in [4, 0, 2, 3].into_iter().enumerate() {
+            let (bytes, remote) = onward.datagram(n).unwrap();
+            assert_eq!(bytes, format!("datagram {want}").as_bytes());
+            assert_eq!(remote, c.local_addr().unwrap());
         }
     }
 

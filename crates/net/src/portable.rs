@@ -58,6 +58,28 @@ impl Batch {
         let bytes = self.buffer.get(n * ROOM..)?.get(..length)?;
         Some((bytes, remote))
     }
+
+    /// Sends datagrams of the last batch on to `to`: those that `picks` counts, in that order, up to [`FEW`]. Yields how
+    /// many the socket took.
+    ///
+    /// # Errors
+    /// What the system says to the first of them when it takes none.
+    pub fn forward(
+        &self,
+        socket: &UdpSocket,
+        to: SocketAddr,
+        picks: &[usize],
+    ) -> io::Result<usize> {
+        let mut sent = 0;
+        for (bytes, _) in picks.iter().take(FEW).filter_map(|n| self.datagram(*n)) {
+            match socket.send_to(bytes, to) {
+                Ok(_) => sent += 1,
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(sent)
+    }
 }
 
 /// Sends as many of `transmits` as the socket takes, in order, up to [`BATCH`]; yields how many.
@@ -98,6 +120,10 @@ mod tests {
             assert_eq!(bytes, format!("datagram {n}").as_bytes());
             assert_eq!(remote, flow.local);
         }
+        assert_eq!(batch.forward(&b, flow.local, &[1, 2]).unwrap(), 2);
+        let mut onward = Batch::new();
+        assert_eq!(onward.receive(&a, FEW).unwrap(), 2);
+        assert_eq!(onward.datagram(1).unwrap().0, b"datagram 2");
         let error = batch.receive(&b, FEW).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }

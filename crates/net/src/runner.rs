@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use sip::endpoint::Input;
 use sip::flow::{Flow, Transmit, Transport};
 use sip::time::Time;
@@ -135,13 +136,18 @@ impl<'a, M: Machine> Runner<'a, M> {
 
     /// Sends each output on its way.
     fn deliver(&mut self, unsent: &mut Option<(usize, u64)>) {
+        for (connection, name) in self.outputs.peers.drain(..) {
+            self.shared.peers.tell(connection, name);
+        }
         let mut transmits = std::mem::take(&mut self.outputs.transmits);
         for transmit in transmits.drain(..) {
             self.tap(Direction::Out, &transmit.flow, &transmit.bytes);
             match transmit.flow.transport {
                 Transport::Udp => self.datagrams.push(transmit),
-                Transport::Tcp => self.send_on_stream(transmit),
-                Transport::Tls | Transport::Ws | Transport::Wss | Transport::Sctp => {
+                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                    self.send_on_stream(transmit);
+                }
+                Transport::Sctp => {
                     self.shared.statistics.no_such_flow.add_one();
                     self.shared.undeliverable(transmit.flow);
                 }
@@ -165,7 +171,8 @@ impl<'a, M: Machine> Runner<'a, M> {
     fn send_on_stream(&mut self, transmit: Transmit) {
         let shared = self.shared;
         let flow = transmit.flow;
-        if let Some(connection) = shared.connections.find(&flow) {
+        let peer = shared.peers.name(flow.connection);
+        if let Some(connection) = shared.connections.find(&flow, peer.as_deref()) {
             match self.queue(&connection, &transmit) {
                 Ok(()) => return,
                 Err(Refused::Full) => {
@@ -176,13 +183,31 @@ impl<'a, M: Machine> Runner<'a, M> {
                 Err(Refused::Closed) => {}
             }
         }
+        let tls = match (flow.transport, &shared.tls.trust, peer) {
+            (Transport::Tcp, ..) => None,
+            (Transport::Tls, Some(trust), Some(peer)) => Some((trust.config(), peer)),
+            // Only the peer can open it again, or nobody has said who the peer has to be.
+            _ => {
+                shared.statistics.flows_gone.add_one();
+                return shared.undeliverable(flow);
+            }
+        };
+        self.open(&transmit, tls);
+    }
+
+    fn open(&mut self, transmit: &Transmit, tls: Option<(&Arc<ClientConfig>, Arc<str>)>) {
+        let shared = self.shared;
+        let flow = transmit.flow;
         shared.statistics.connections_started.add_one();
         let registry = &self.desk().registry;
-        match shared.connections.connect(&flow, registry, &shared.limits) {
+        let opened = shared
+            .connections
+            .connect(&flow, registry, &shared.limits, tls);
+        match opened {
             Ok(connection) => {
                 shared.statistics.connections_open.add_one();
                 self.opened.push(connection.clone());
-                if self.queue(&connection, &transmit).is_err() {
+                if self.queue(&connection, transmit).is_err() {
                     shared.statistics.stream_messages_dropped.add_one();
                     shared.undeliverable(flow);
                 }

@@ -13,9 +13,11 @@ use crate::connections::Connections;
 use crate::dns::Dns;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
+use crate::peers::Peers;
 use crate::shard::{Item, Shard};
 use crate::statistics::Statistics;
 use crate::tap::Tap;
+use crate::tls::Tls;
 
 /// Notices (answers, failures) that may wait for one shard.
 const NOTICES: usize = 16_384;
@@ -34,6 +36,9 @@ pub(crate) struct Shared<M: Machine> {
     pub(crate) keep_alive: Option<std::time::Duration>,
     pub(crate) tap: Option<Arc<dyn Tap>>,
     pub(crate) dns: Dns,
+    pub(crate) tls: Tls,
+    pub(crate) peers: Peers,
+    pub(crate) origins: Arc<[String]>,
     /// When the network stops at the latest; zero while nobody asked for it.
     stop_at: AtomicU64,
     /// Workers whose machines have been told to stop.
@@ -113,6 +118,9 @@ impl<M: Machine> Shared<M> {
             limits: config.limits.clone(),
             keep_alive: config.keep_alive,
             tap: config.tap.clone(),
+            tls: config.tls.clone(),
+            peers: Peers::new(config.limits.peers),
+            origins: config.origins.clone(),
             stop_at: AtomicU64::new(0),
             stopped: AtomicUsize::new(0),
         }

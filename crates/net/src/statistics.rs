@@ -108,6 +108,16 @@ statistics! {
     connections_refused,
     /// Connections closed because nothing came for too long.
     connections_idle,
+    /// Handshakes of TLS done.
+    tls_handshakes,
+    /// Handshakes of TLS that failed or took too long.
+    tls_failed,
+    /// Connections that became WebSockets.
+    websockets_opened,
+    /// Connections that should have become WebSockets and did not.
+    websockets_refused,
+    /// Messages for connections that are gone and that only the peer can open again.
+    flows_gone,
     /// Times that accepting stopped because the process has no file descriptors left.
     accept_paused,
     /// Messages dropped because their connection had too much waiting.

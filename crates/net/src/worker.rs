@@ -6,7 +6,7 @@ use std::time::Duration;
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Poll, Token};
 use sip::endpoint::Input;
-use sip::flow::{ConnectionId, Flow};
+use sip::flow::{ConnectionId, Flow, Transport};
 use sip::time::Time;
 use sip::wire::{Index, Packet, scan};
 
@@ -47,13 +47,16 @@ pub(crate) struct Worker<'a, M: Machine> {
     failed: Vec<Flow>,
     spare: Vec<sip::flow::Transmit>,
     stopping: bool,
+    _reserved: Vec<socket2::Socket>,
 }
 
 /// What a worker is given.
 pub(crate) struct Equipment {
     pub(crate) poll: Poll,
     pub(crate) sockets: Vec<UdpSocket>,
-    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) listeners: Vec<(Transport, TcpListener)>,
+    /// Held while the worker lives.
+    pub(crate) reserved: Vec<socket2::Socket>,
 }
 
 impl<'a, M: Machine> Worker<'a, M> {
@@ -75,8 +78,8 @@ impl<'a, M: Machine> Worker<'a, M> {
         }
         let mut listeners = Vec::new();
         let mut tokens = (1 + sockets.len()..).map(special);
-        for (socket, token) in equipment.listeners.into_iter().zip(&mut tokens) {
-            listeners.push(Listening::new(socket, token, registry)?);
+        for ((transport, socket), token) in equipment.listeners.into_iter().zip(&mut tokens) {
+            listeners.push(Listening::new(transport, socket, token, registry)?);
         }
         Ok(Worker {
             runner,
@@ -89,6 +92,7 @@ impl<'a, M: Machine> Worker<'a, M> {
             failed: Vec::new(),
             spare: Vec::new(),
             stopping: false,
+            _reserved: equipment.reserved,
         })
     }
 
@@ -252,9 +256,14 @@ impl<'a, M: Machine> Worker<'a, M> {
             match listener.accept() {
                 Accepted::Connection(socket, flow) => {
                     let registry = self.poll.registry();
+                    let tls = match flow.transport {
+                        Transport::Tls | Transport::Wss => shared.tls.server.as_ref(),
+                        _ => None,
+                    };
+                    let limits = &shared.limits;
                     match shared
                         .connections
-                        .accept(socket, flow, registry, &shared.limits)
+                        .accept(socket, flow, registry, limits, tls)
                     {
                         Ok(Some(connection)) => {
                             statistics.connections_accepted.add_one();

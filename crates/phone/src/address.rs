@@ -72,7 +72,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// A server that all requests go through: `udp:proxy.example.org:5060`, `tcp:[2001:db8::1]:5060`.
+/// A server that all requests go through: `udp:proxy.example.org:5060`, `tcp:[2001:db8::1]:5060`, `tls:example.org`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// How to reach it.
@@ -108,11 +108,11 @@ impl FromStr for Server {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Server, AddressError> {
-        let form = "it has to look like udp:HOST:PORT or tcp:HOST:PORT";
+        let form = "it has to look like udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT";
         let wrong = || AddressError::new(text, form);
         let (transport, rest) = text.split_once(':').ok_or_else(wrong)?;
         let transport = match Transport::from_token(transport.as_bytes()) {
-            Some(transport @ (Transport::Udp | Transport::Tcp)) => transport,
+            Some(transport @ (Transport::Udp | Transport::Tcp | Transport::Tls)) => transport,
             _ => return Err(wrong()),
         };
         let (host, port) = match split_port(rest) {
@@ -135,7 +135,7 @@ impl FromStr for Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host: &dyn fmt::Display = match self.host.parse::<IpAddr>() {
-            Ok(ip) => &SocketAddr::new(ip, self.port.unwrap_or(5060)),
+            Ok(ip) => &SocketAddr::new(ip, self.port.unwrap_or(self.transport.default_port())),
             Err(_) => match self.port {
                 Some(port) => &format!("{}:{port}", self.host),
                 None => &self.host,
@@ -301,6 +301,8 @@ mod tests {
             ("tcp:[::1]:7", "sip:[::1]:7;transport=tcp"),
             ("tcp:[::1]", "sip:[::1];transport=tcp"),
             ("udp:::1", "sip:[::1]"),
+            ("tls:pbx.example.org", "sip:pbx.example.org;transport=tls"),
+            ("tls:[::1]", "sip:[::1];transport=tls"),
         ] {
             let server: Server = text.parse().unwrap();
             assert_eq!(server.uri(), uri, "{text}");
@@ -311,7 +313,7 @@ mod tests {
             "udp:",
             "udp:h:0",
             "udp:h:x",
-            "tls:h:1",
+            "wss:h:1",
             "udp:h:99999",
             "udp:a b:1",
             "",

@@ -39,6 +39,7 @@ mod secure;
 mod sound;
 mod stream;
 pub mod terminal;
+mod trouble;
 
 pub use address::{AddressError, Name, Server, target};
 pub use event::{AccountNumber, Agreed, CallNumber, Event, EventSink, Quality};

@@ -5,12 +5,13 @@ mod commands;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use media::codec::CodecKind;
-use net::{NetConfig, NetError, Network, Tap};
+use net::{NetConfig, NetError, Network, Tap, Tls, Trust, TrustError};
 use sip::auth::Secret;
 use sip::endpoint::{Config, Endpoint};
 use sip::flow::Transport;
@@ -25,6 +26,7 @@ use crate::negotiation::{Negotiation, capabilities};
 use crate::opening::Opening;
 use crate::secure::Srtp;
 use crate::sound::Sound;
+use crate::trouble::Trouble;
 
 /// Ports tried before giving up on one that is free for datagrams and streams alike.
 const PORTS_TRIED: usize = 32;
@@ -52,7 +54,7 @@ pub struct Settings {
     pub direct: Option<String>,
     /// The session interval to ask for, in seconds (RFC 4028); what the user agent finds right when `None`.
     pub session_expires: Option<u32>,
-    /// The local port for SIP, UDP and TCP; any free one when `None`.
+    /// The local port for SIP, UDP and TCP, but not for TLS, which is only opened; any free one when `None`.
     pub port: Option<u16>,
     /// Codecs in the order of preference.
     pub codecs: Vec<CodecKind>,
@@ -64,6 +66,8 @@ pub struct Settings {
     pub ice: bool,
     /// Who tells us the public addresses of our media ports (STUN, RFC 8489).
     pub stun: Option<StunServer>,
+    /// PEM files of certificates to trust in TLS, beside those that this system trusts; those of the first account say it.
+    pub tls_roots: Vec<PathBuf>,
     /// What User-Agent and Server say.
     pub product: String,
     /// Receives a copy of every SIP message.
@@ -105,6 +109,7 @@ impl Settings {
             srtp: Srtp::Off,
             ice: false,
             stun: None,
+            tls_roots: Vec::new(),
             product: concat!("sori/", env!("CARGO_PKG_VERSION")).to_owned(),
             tap: None,
             anonymous: false,
@@ -209,6 +214,8 @@ impl Phone {
                 .add_account(account.clone())
                 .map_err(|misuse| PhoneError::Account(misuse.to_string()))?;
         }
+        let trouble = Trouble::default();
+        let events = trouble.explained(events);
         let mut openings = Vec::new();
         let mut addresses: Vec<IpAddr> = Vec::new();
         for settings in &settings {
@@ -232,7 +239,7 @@ impl Phone {
                 events: events.clone(),
             })
         };
-        let (network, address) = listen(&addresses, &first, line)?;
+        let (network, address) = listen(&addresses, &first, &trouble, line)?;
         let accounts = (0..).map(AccountNumber);
         let names = settings.into_iter().map(|s| s.account);
         Ok(Phone {
@@ -317,6 +324,8 @@ pub enum PhoneError {
     Account(String),
     /// The network cannot be used.
     Network(NetError),
+    /// A file of certificates to trust cannot be used.
+    Trust(TrustError),
     /// There is no certificate to encrypt with.
     Certificate(String),
     /// The STUN server of this name has no address that can be reached from here.
@@ -330,6 +339,7 @@ impl fmt::Display for PhoneError {
         match self {
             PhoneError::Account(why) => write!(f, "the account cannot be used: {why}"),
             PhoneError::Network(error) => error.fmt(f),
+            PhoneError::Trust(error) => error.fmt(f),
             PhoneError::Certificate(why) => write!(f, "no certificate can be made: {why}"),
             PhoneError::Stun(host) => {
                 write!(
@@ -343,6 +353,12 @@ impl fmt::Display for PhoneError {
 }
 
 impl std::error::Error for PhoneError {}
+
+impl From<TrustError> for PhoneError {
+    fn from(error: TrustError) -> PhoneError {
+        PhoneError::Trust(error)
+    }
+}
 
 /// Why a call cannot be begun or answered.
 #[derive(Debug)]
@@ -368,10 +384,16 @@ impl std::error::Error for CallError {}
 fn listen(
     addresses: &[IpAddr],
     settings: &Settings,
+    trouble: &Trouble,
     line: impl Fn(IpAddr) -> Line,
 ) -> Result<(Network<Line>, SocketAddr), PhoneError> {
     let first = addresses.first().copied();
     let first = first.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    let tls = Tls {
+        server: None,
+        trust: Some(Arc::new(Trust::new(&settings.tls_roots)?)),
+        on_failure: Some(trouble.listener()),
+    };
     let mut tried = 0;
     loop {
         tried += 1;
@@ -388,7 +410,7 @@ fn listen(
             },
             sip::time::Time::ZERO,
         );
-        let config = net_config(addresses, port, settings);
+        let config = net_config(addresses, port, settings, tls.clone());
         match Network::start(config, vec![(endpoint, line(first))]) {
             Ok(network) => return Ok((network, SocketAddr::new(first, port))),
             // Somebody else took the port between our look and our bind.
@@ -398,15 +420,22 @@ fn listen(
     }
 }
 
-fn net_config(addresses: &[IpAddr], port: u16, settings: &Settings) -> NetConfig {
+fn net_config(addresses: &[IpAddr], port: u16, settings: &Settings, tls: Tls) -> NetConfig {
     let listeners = addresses.iter().flat_map(|address| {
         let local = SocketAddr::new(*address, port);
-        [(Transport::Udp, local), (Transport::Tcp, local)]
+        // TLS is only opened: a phone has no certificate to show.
+        let opened = SocketAddr::new(*address, 0);
+        [
+            (Transport::Udp, local),
+            (Transport::Tcp, local),
+            (Transport::Tls, opened),
+        ]
     });
     NetConfig {
         workers: 1,
         keep_alive: Some(KEEP_ALIVE),
         tap: settings.tap.clone(),
+        tls,
         ..NetConfig::new(listeners.collect())
     }
 }

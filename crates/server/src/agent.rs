@@ -3,35 +3,68 @@
 use std::net::IpAddr;
 
 use sip::Endpoint;
+use sip::header::HeaderName;
 use sip::message::StatusCode;
 use sip::time::Time;
 use sip::transaction::ServerId;
-use sip::ua::{CallId, Event};
+use sip::ua::{CallId, Cause, Event};
 
-use crate::core::Core;
+use crate::calls::{Carrier, EndedBy, MediaPath, NewCall};
+use crate::core::{Core, Wanted};
 use crate::services::{CallKey, Refused, Service};
 
 impl Core {
     /// The user agent answers a request that is for the server itself, like OPTIONS, or for a service.
-    pub(crate) fn hand_to_agent(&mut self, now: Time, endpoint: &mut Endpoint, id: ServerId) {
+    pub(crate) fn hand_to_agent(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: ServerId,
+        service: Option<Service>,
+    ) {
         let (agent, tx) = endpoint.agent();
-        agent.accept_request(now, tx, id, None);
+        if let (Some(call), Some(service)) = (agent.accept_request(now, tx, id, None), service) {
+            self.wanted.insert(call, Wanted::Service(service));
+        }
     }
 
     /// The user agent has something to say.
     pub(crate) fn on_agent(&mut self, now: Time, endpoint: &mut Endpoint, event: Event) {
-        match event {
-            Event::Incoming {
-                call,
-                offer,
-                flow,
-                request,
-                ..
-            } => {
-                let service = self.service_of(request.packet().request_uri());
-                let address = flow.local.ip();
-                self.on_incoming(now, endpoint, call, service, address, offer.as_deref());
+        if let Event::Incoming {
+            call, offer, flow, ..
+        } = &event
+        {
+            match self.wanted.remove(call) {
+                Some(Wanted::Bridge(order)) => {
+                    self.on_bridged_incoming(now, endpoint, *order, event);
+                }
+                other => {
+                    let service = match other {
+                        Some(Wanted::Service(service)) => Some(service),
+                        _ => None,
+                    };
+                    let address = flow.local.ip();
+                    let new = self.service_call(&event, *call);
+                    self.on_incoming(
+                        now,
+                        endpoint,
+                        *call,
+                        service,
+                        address,
+                        offer.as_deref(),
+                        new,
+                    );
+                }
             }
+            return;
+        }
+        let Some(event) = self.on_bridge_event(now, endpoint, event) else {
+            return;
+        };
+        let Some(event) = self.watch.on_event(now, event, &self.shared.trunks) else {
+            return;
+        };
+        match event {
             Event::Acknowledged {
                 call,
                 body: Some(answer),
@@ -48,15 +81,45 @@ impl Core {
                     decide(now, endpoint, call, outcome);
                 }
             }
-            Event::Ended { call, .. } => {
+            Event::Ended { call, cause } => {
                 if let Some(key) = self.calls.remove(&call) {
                     self.shared.services.close(key);
+                    if let Some(shown) = self.served.remove(&key) {
+                        let by = match cause {
+                            Cause::ByUs => EndedBy::Server,
+                            _ => EndedBy::Caller,
+                        };
+                        shown.ended(200, "", by);
+                    }
                 }
             }
             _ => {}
         }
     }
 
+    fn service_key(&self, call: CallId) -> CallKey {
+        CallKey(((self.shard as u64) << 56) | (call.as_u64() & ((1 << 56) - 1)))
+    }
+
+    /// A call of a service, as it is shown.
+    fn service_call(&self, event: &Event, call: CallId) -> Option<NewCall> {
+        let Event::Incoming { request, flow, .. } = event else {
+            return None;
+        };
+        let packet = request.packet();
+        Some(NewCall {
+            call_id: String::from_utf8_lossy(packet.call_id()).into_owned(),
+            caller: self.party(&packet, HeaderName::From),
+            callee: self.party(&packet, HeaderName::To),
+            caller_address: Some(flow.remote),
+            media: MediaPath::Server,
+            trunk: None,
+            shard: self.shard,
+            carrier: Carrier::Service(self.service_key(call)),
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the call")]
     fn on_incoming(
         &mut self,
         now: Time,
@@ -65,6 +128,7 @@ impl Core {
         service: Option<Service>,
         address: IpAddr,
         offer: Option<&[u8]>,
+        new: Option<NewCall>,
     ) {
         let Some(service) = service else {
             let refused = Refused {
@@ -74,11 +138,17 @@ impl Core {
             decide(now, endpoint, call, Err(refused));
             return;
         };
-        let key = CallKey(((self.shard as u64) << 56) | (call.as_u64() & ((1 << 56) - 1)));
+        let key = self.service_key(call);
         let outcome = self.shared.services.open(key, service, address, offer);
         let opened = outcome.is_ok();
+        let description = outcome.as_ref().ok().cloned();
         if decide(now, endpoint, call, outcome) && opened {
             self.calls.insert(call, key);
+            if let Some(new) = new {
+                let shown = self.shared.calls.begin(new);
+                shown.answered(None, description.as_deref());
+                self.served.insert(key, shown);
+            }
         } else if opened {
             self.shared.services.close(key);
         }

@@ -16,6 +16,13 @@ pub struct Config {
     pub domains: Vec<String>,
     /// What to listen on; an unspecified address stands for every address of this host.
     pub listen: Vec<(Transport, SocketAddr)>,
+    /// The PEM files of the certificate for TLS and of its key; the same when one file has both. Without them TLS shows a
+    /// certificate that is made once, signed by itself and kept in [`Config::data`].
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// PEM files of certificates to trust on connections that we open, beside those that this system trusts.
+    pub tls_roots: Vec<PathBuf>,
+    /// The pages that WebSockets of browsers may come from (`https://example.org`); none for any.
+    pub ws_origins: Vec<String>,
     /// The host that peers are told instead of the address bound, behind address translation.
     pub advertised_host: Option<String>,
     /// Which requests have to be authenticated.
@@ -35,6 +42,8 @@ pub struct Config {
     pub workers: usize,
     /// The lowest and the highest port for media of the server's own services.
     pub media_ports: (u16, u16),
+    /// Whether calls that are proxied are followed, so that they can be shown, recorded and ended.
+    pub follow_calls: bool,
     /// Whether `sip:echo@…` and `sip:tone@…` are answered here.
     pub services: bool,
 }
@@ -46,6 +55,9 @@ impl Config {
             data,
             domains: vec![domain],
             listen: Vec::new(),
+            certificate: None,
+            tls_roots: Vec::new(),
+            ws_origins: Vec::new(),
             advertised_host: None,
             authentication: Authentication::default(),
             algorithms: vec![Algorithm::Md5, Algorithm::Sha256],
@@ -55,6 +67,7 @@ impl Config {
             registration: Limits::default(),
             workers: 0,
             media_ports: (16_384, 32_767),
+            follow_calls: true,
             services: true,
         }
     }

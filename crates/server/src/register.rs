@@ -27,7 +27,13 @@ impl Core {
         let Some(aor) = self.registered_address(endpoint, id) else {
             return;
         };
-        if self.shared.config.authentication.register
+        if self
+            .shared
+            .directory
+            .snapshot()
+            .settings
+            .authentication
+            .register
             && !authenticate(
                 now,
                 endpoint,
@@ -51,7 +57,10 @@ impl Core {
             );
             return;
         }
-        let limits = &self.shared.config.registration;
+        let settings = &self.shared.directory.snapshot().settings;
+        let limits = &settings
+            .registration
+            .limits(self.shared.config.registration.max_bindings);
         let wall = unix_millis();
         let mut told = None;
         let outcome = self.shared.location.change(&aor, |existing| {

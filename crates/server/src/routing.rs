@@ -15,15 +15,25 @@ use sip::uri::{Scheme, Uri};
 
 use crate::accounts::unix_millis;
 use crate::authenticate::{Asker, authenticate};
+use crate::bridge::Order;
 use crate::core::Core;
+use crate::dialplan::{Attempt, bare};
+use crate::directory::Trunk;
+use crate::planned::Asked;
 use crate::services::Service;
 
 /// Where a request goes.
-enum Route {
+pub(crate) enum Route {
     /// To these contacts of a user of ours.
     User(Arc<[Binding]>),
+    /// To these phones, and what is no call to trunks and other domains.
+    Fork(Vec<Target>),
+    /// To whom the dial plan names, with this server in between.
+    Bridge(Arc<Attempt>, Option<Arc<Trunk>>),
+    /// Nowhere: the dial plan refuses it.
+    Refused(u16, String),
     /// To a service of this server.
-    Service,
+    Service(Service),
     /// This server itself is meant.
     Server,
     /// To a user of ours who is nowhere.
@@ -41,6 +51,8 @@ struct Facts {
     /// The caller, when it claims to be a user of ours and has to prove it.
     caller: Option<String>,
     route: Route,
+    /// It comes from a trunk.
+    from_trunk: bool,
     redirects: bool,
 }
 
@@ -55,6 +67,20 @@ impl Facts {
 impl Core {
     /// A request that is neither REGISTER nor in a dialog of our own.
     pub(crate) fn on_routable(&mut self, now: Time, endpoint: &mut Endpoint, id: ServerId) {
+        match replaced_dialog(endpoint, id) {
+            Some(replaces) => self.ask_for_dialog(&replaces, id),
+            None => self.on_routable_knowing(now, endpoint, id, None),
+        }
+    }
+
+    /// The same when it is known whether an INVITE takes the place of a call that is bridged here.
+    pub(crate) fn on_routable_knowing(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: ServerId,
+        replaces: Option<String>,
+    ) {
         let Some(facts) = self.facts(endpoint, id) else {
             endpoint.respond(id, &Reply::new(StatusCode(400)));
             return;
@@ -86,22 +112,57 @@ impl Core {
                 return;
             }
         }
+        if replaces.is_some() {
+            self.take_over(now, endpoint, id, facts, replaces);
+            return;
+        }
+        if self.has_enough_calls(&facts) {
+            let reply = Reply::new(StatusCode(403)).reason("Too Many Calls Of This Account");
+            endpoint.respond(id, &reply);
+            return;
+        }
         let spent = facts.realm();
         match facts.route {
             Route::Server if facts.in_dialog => answer(endpoint, id, 481),
-            Route::Service if facts.in_dialog => answer(endpoint, id, 481),
+            Route::Service(_) if facts.in_dialog => answer(endpoint, id, 481),
             // Nobody reads what is written to the server itself.
-            Route::Server | Route::Service if facts.method == Method::Message => {
+            Route::Server | Route::Service(_) if facts.method == Method::Message => {
                 let reply = Reply::new(StatusCode(405))
                     .header("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS");
                 endpoint.respond(id, &reply);
             }
             // Sound goes where a description says: only for callers who are known.
-            Route::Service if facts.caller.is_none() && !self.is_open() => {
+            Route::Service(_) if facts.caller.is_none() && !facts.from_trunk && !self.is_open() => {
                 let reply = Reply::new(StatusCode(403)).reason("For Users Of This Server");
                 endpoint.respond(id, &reply);
             }
-            Route::Server | Route::Service => self.hand_to_agent(now, endpoint, id),
+            Route::Server => self.hand_to_agent(now, endpoint, id, None),
+            Route::Service(service) => self.hand_to_agent(now, endpoint, id, Some(service)),
+            Route::Refused(status, reason) => {
+                let mut reply = Reply::new(StatusCode(status));
+                if !reason.is_empty() {
+                    reply = reply.reason(&reason);
+                }
+                endpoint.respond(id, &reply);
+            }
+            Route::Bridge(attempt, trunk) => {
+                let order = Order {
+                    attempt,
+                    account: facts.caller,
+                    trunk,
+                    replaces: None,
+                };
+                self.bridge(now, endpoint, id, order);
+            }
+            Route::Fork(targets) if targets.is_empty() => answer(endpoint, id, 480),
+            Route::Fork(targets) => {
+                let forward = Forward {
+                    targets,
+                    record_route: makes_dialog(facts.method),
+                    spent,
+                };
+                endpoint.forward(id, forward);
+            }
             Route::User(bindings) if facts.redirects => redirect(endpoint, id, &bindings),
             Route::User(bindings) => {
                 let forward = Forward {
@@ -129,15 +190,62 @@ impl Core {
         }
     }
 
+    /// An INVITE that takes the place of a call which is bridged here (RFC 3891 §8: only for those who are known).
+    fn take_over(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: ServerId,
+        facts: Facts,
+        replaces: Option<String>,
+    ) {
+        if facts.caller.is_none() && !facts.from_trunk && !self.is_open() {
+            answer(endpoint, id, 403);
+            return;
+        }
+        let order = Order {
+            attempt: Arc::default(),
+            account: facts.caller,
+            trunk: None,
+            replaces,
+        };
+        self.bridge(now, endpoint, id, order);
+    }
+
     /// Nobody has to say who they are, so nobody is kept from calling elsewhere.
-    fn is_open(&self) -> bool {
-        !self.shared.config.authentication.invite
+    pub(crate) fn is_open(&self) -> bool {
+        !self
+            .shared
+            .directory
+            .snapshot()
+            .settings
+            .authentication
+            .invite
+    }
+
+    /// Whether the caller has as many calls as one account may have.
+    fn has_enough_calls(&self, facts: &Facts) -> bool {
+        let begins = facts.method == Method::Invite && !facts.in_dialog;
+        let most = self
+            .shared
+            .directory
+            .snapshot()
+            .settings
+            .limits
+            .calls_per_account;
+        let caller = facts.caller.as_deref().filter(|_| begins && most > 0);
+        caller.is_some_and(|caller| self.shared.calls.of_caller(caller) >= most as usize)
     }
 
     /// Users of our domains prove that they are who they say, unless the request came along our Record-Route (that is
     /// forwarded without asking) or gets nowhere: a To tag proves nothing.
     fn must_authenticate(&self, facts: &Facts) -> bool {
-        self.shared.config.authentication.invite
+        self.shared
+            .directory
+            .snapshot()
+            .settings
+            .authentication
+            .invite
             && facts.caller.is_some()
             && (!facts.in_dialog || matches!(facts.route, Route::Elsewhere | Route::User(_)))
             && !matches!(facts.method, Method::Ack | Method::Cancel)
@@ -159,6 +267,12 @@ impl Core {
                 .filter_map(|value| NameAddr::parse(value).ok())
                 .find_map(|name| self.shared.domains.address_of_record(&name.uri))
         };
+        let method = packet.method().unwrap_or(Method::Extension);
+        let all = self.shared.directory.snapshot();
+        let flow = endpoint.request_flow(id)?;
+        let trunk = self.shared.trunks.of_source(&all, flow.remote);
+        // A gateway is known by its address, not by what its callers call themselves.
+        let caller = caller.filter(|_| trunk.is_none());
         let to_tag = NameAddr::check(packet.value(HeaderName::To)?).ok()?;
         let has_route = packet
             .all(HeaderName::Route)
@@ -167,17 +281,28 @@ impl Core {
             .any(|r| !endpoint.own_names().is_self(&r.uri.host, r.uri.port));
         let route = if has_route {
             Route::Elsewhere
-        } else {
+        } else if to_tag.is_some() {
             self.route(endpoint, &uri)
+        } else {
+            let asked = Asked {
+                packet: &packet,
+                uri: &uri,
+                method,
+                flow,
+                caller: caller.as_deref(),
+                trunk: trunk.as_ref(),
+            };
+            self.planned(endpoint, &all, &asked)
         };
         let domain = self.shared.domains.of(&uri.host);
-        let redirects = self.shared.config.redirect
+        let redirects = all.settings.redirect
             || domain.is_some_and(|d| {
                 let listed = &self.shared.config.redirect_domains;
                 listed.iter().any(|r| r.eq_ignore_ascii_case(d))
             });
         Some(Facts {
-            method: packet.method().unwrap_or(Method::Extension),
+            method,
+            from_trunk: trunk.is_some(),
             in_dialog: to_tag.is_some(),
             caller,
             route,
@@ -185,19 +310,11 @@ impl Core {
         })
     }
 
-    /// The service that a Request-URI means.
-    pub(crate) fn service_of(&self, uri: &[u8]) -> Option<Service> {
-        let uri = Uri::parse(uri).ok()?;
-        let aor = self.shared.domains.address_of_record(&uri)?;
-        let (user, _) = aor.rsplit_once('@')?;
-        Service::of_user(user.as_bytes())
-    }
-
-    fn route(&self, endpoint: &Endpoint, uri: &Uri<'_>) -> Route {
+    pub(crate) fn route(&self, endpoint: &Endpoint, uri: &Uri<'_>) -> Route {
         let aor = match uri.scheme {
             // A number without a domain is one of the default domain.
             Scheme::Tel => {
-                let number = dialled(uri.user.unwrap_or_default());
+                let number = bare(&String::from_utf8_lossy(uri.user.unwrap_or_default()));
                 let domain = self.shared.domains.default_name();
                 Some(format!("{number}@{domain}"))
             }
@@ -222,8 +339,10 @@ impl Core {
             }
         }
         let user = aor.rsplit_once('@').map_or("", |(user, _)| user);
-        if self.shared.config.services && Service::of_user(user.as_bytes()).is_some() {
-            return Route::Service;
+        if self.shared.config.services
+            && let Some(service) = Service::of_user(user.as_bytes())
+        {
+            return Route::Service(service);
         }
         if self.shared.accounts.find(&aor).is_some() {
             Route::Away
@@ -233,11 +352,6 @@ impl Core {
     }
 }
 
-/// A telephone number without what is there for the eye (RFC 3966 §3).
-fn dialled(number: &[u8]) -> String {
-    String::from_utf8_lossy(number).replace(['-', '.', '(', ')'], "")
-}
-
 /// What a proxy checks before it looks who asks and for whom (RFC 3261 §16.3): the hops left, and whether it has what
 /// is required of it. That is nothing: we know no extension for proxies.
 fn refusal(endpoint: &Endpoint, id: ServerId, route: &Route) -> Option<(u16, Option<String>)> {
@@ -245,7 +359,7 @@ fn refusal(endpoint: &Endpoint, id: ServerId, route: &Route) -> Option<(u16, Opt
     let left = packet
         .value(HeaderName::MaxForwards)
         .and_then(|v| MaxForwards::parse(v).ok());
-    if left == Some(MaxForwards(0)) && !matches!(route, Route::Server | Route::Service) {
+    if left == Some(MaxForwards(0)) && !matches!(route, Route::Server | Route::Service(_)) {
         return Some((483, None));
     }
     let required: Vec<String> = packet
@@ -254,6 +368,15 @@ fn refusal(endpoint: &Endpoint, id: ServerId, route: &Route) -> Option<(u16, Opt
         .map(|tag| String::from_utf8_lossy(tag).into_owned())
         .collect();
     (!required.is_empty()).then(|| (420, Some(required.join(", "))))
+}
+
+/// The dialog that a new INVITE wants to take the place of.
+fn replaced_dialog(endpoint: &Endpoint, id: ServerId) -> Option<String> {
+    let packet = endpoint.request(id)?;
+    let value = packet.value(HeaderName::Replaces)?;
+    let to = NameAddr::check(packet.value(HeaderName::To)?).ok()?;
+    let is_new = packet.method() == Some(Method::Invite) && to.is_none();
+    is_new.then(|| String::from_utf8_lossy(value).into_owned())
 }
 
 fn answer(endpoint: &mut Endpoint, id: ServerId, code: u16) {
@@ -266,7 +389,7 @@ const fn makes_dialog(method: Method) -> bool {
 }
 
 /// The contacts as targets: by q, of equal ones the youngest first.
-fn targets(bindings: &[Binding]) -> Vec<Target> {
+pub(crate) fn targets(bindings: &[Binding]) -> Vec<Target> {
     let now = unix_millis();
     let mut live: Vec<&Binding> = bindings.iter().filter(|b| b.expires_at > now).collect();
     live.sort_by_key(|b| core::cmp::Reverse((b.q, b.registered_at)));

@@ -65,6 +65,14 @@ impl Transport {
         }
     }
 
+    /// The word for people and settings, which tells the six apart: lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Transport::Wss => "wss",
+            other => other.param(),
+        }
+    }
+
     /// Reads the word of a Via header or of a `transport` parameter, in any case.
     pub fn from_token(token: &[u8]) -> Option<Transport> {
         const ALL: [Transport; 6] = [

@@ -22,8 +22,11 @@ pub struct Line {
     #[arg(long, value_name = "URL")]
     pub provision: Option<String>,
     /// The server that all requests go through [default: found by the domain's DNS records]
-    #[arg(long, value_name = "udp|tcp:HOST:PORT", value_parser = Server::from_str)]
+    #[arg(long, value_name = "udp|tcp|tls:HOST:PORT", value_parser = Server::from_str)]
     pub proxy: Option<Server>,
+    /// Trust the certificates in this PEM file in TLS, beside those that this system trusts; may be given again
+    #[arg(long = "tls-root", value_name = "FILE")]
+    pub tls_roots: Vec<PathBuf>,
     /// Read the password from the first line of this file
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,

@@ -14,6 +14,16 @@ pub struct ServeFile {
     pub domains: Vec<String>,
     /// Addresses, as on the command line.
     pub sip: Vec<String>,
+    /// Where the console is served, or `none`.
+    pub http: Option<String>,
+    /// The PEM file of the certificate for TLS.
+    pub certificate: Option<PathBuf>,
+    /// The PEM file of its key.
+    pub key: Option<PathBuf>,
+    /// PEM files of certificates to trust.
+    pub tls_roots: Vec<PathBuf>,
+    /// The pages that WebSockets may come from.
+    pub ws_origins: Vec<String>,
     /// What has to be authenticated.
     pub auth: Option<Words>,
     /// The hash functions of Digest to offer.

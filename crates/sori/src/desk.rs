@@ -108,7 +108,7 @@ impl Desk {
 /// Why a phone cannot start, for a person.
 pub fn failure(error: &PhoneError) -> Failure {
     let exit = match error {
-        PhoneError::Account(_) => Exit::Usage,
+        PhoneError::Account(_) | PhoneError::Trust(_) => Exit::Usage,
         PhoneError::Network(net::NetError::NoRoute { .. }) => Exit::Unreachable,
         PhoneError::Stun(_) => Exit::Unreachable,
         PhoneError::Network(_) | PhoneError::System(_) | PhoneError::Certificate(_) => {

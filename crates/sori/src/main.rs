@@ -1,5 +1,6 @@
 //! `sori`: an organisation's own telephone network in one program.
 
+mod admin;
 mod answer;
 mod arguments;
 mod call;
@@ -13,6 +14,7 @@ mod devices;
 mod exit;
 mod handler;
 mod headless;
+mod http;
 mod json;
 mod options;
 mod password;
@@ -55,6 +57,7 @@ struct Cli {
 enum Command {
     Serve(serve::Args),
     User(user::Args),
+    Admin(admin::Args),
     Phone(phone::Args),
     Call(call::Args),
     Answer(answer::Args),
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::User(args) => user::run(args),
+        Command::Admin(args) => admin::run(args),
         Command::Phone(args) => phone::run(args),
         Command::Call(args) => call::run(args),
         Command::Answer(args) => answer::run(args),

@@ -28,8 +28,11 @@ pub struct Args {
     #[arg(value_name = "TARGET")]
     target: String,
     /// The server that the request goes through [default: straight to the target]
-    #[arg(long, value_name = "udp|tcp:HOST:PORT", value_parser = <Server as std::str::FromStr>::from_str)]
+    #[arg(long, value_name = "udp|tcp|tls:HOST:PORT", value_parser = <Server as std::str::FromStr>::from_str)]
     proxy: Option<Server>,
+    /// Trust the certificates in this PEM file in TLS, beside those that this system trusts; may be given again
+    #[arg(long = "tls-root", value_name = "FILE")]
+    tls_roots: Vec<std::path::PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -65,6 +68,7 @@ fn ask(args: &Args, console: &mut Console) -> Result<(), Failure> {
         server: args.proxy.clone(),
         direct: Some(host),
         tap: args.output.tap(),
+        tls_roots: args.tls_roots.clone(),
         ..Settings::new(nobody())
     };
     let desk = Desk::open(settings)?;

@@ -67,8 +67,11 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     provision: Option<String>,
     /// The server of the account; one for all, or as many as there are accounts, in the same order
-    #[arg(long, value_name = "udp|tcp:HOST:PORT", value_parser = Server::from_str)]
+    #[arg(long, value_name = "udp|tcp|tls:HOST:PORT", value_parser = Server::from_str)]
     proxy: Vec<Server>,
+    /// Trust the certificates in this PEM file in TLS, beside those that this system trusts; may be given again
+    #[arg(long = "tls-root", value_name = "FILE")]
+    tls_roots: Vec<PathBuf>,
     /// Send straight to whom it calls, without a server of the account in between
     #[arg(long, conflicts_with = "proxy")]
     direct: bool,
@@ -212,6 +215,7 @@ fn settings(args: &Args, console: &mut Console) -> Result<(Vec<Settings>, Profil
             account: account.cloned(),
             provision: args.provision.clone(),
             proxy: of_account(&args.proxy, n),
+            tls_roots: args.tls_roots.clone(),
             password_file: of_account(&args.password_file, n),
             port: args.port,
             output: Output {

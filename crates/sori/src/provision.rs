@@ -67,6 +67,7 @@ impl SetUp {
             settings.server.clone_from(&line.proxy);
         }
         settings.port = line.port;
+        settings.tls_roots.clone_from(&line.tls_roots);
         settings.tap = line.output.tap();
         Ok(SetUp {
             settings,

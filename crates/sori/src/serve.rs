@@ -6,15 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use api::{Console, Wish};
 use clap::Args as ClapArgs;
 use server::{Authentication, Config, Server};
 use sip::auth::Algorithm;
+use sip::endpoint::Listener;
 use sip::flow::Transport;
 
 use crate::config::ServeFile;
+use crate::http::{Http, Program, parse_http};
 
 /// How long calls of the server's own services may take to end when it stops.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked whether somebody wants it to end.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Run the SIP server: registrar, proxy, and the services echo and tone.
 ///
@@ -25,12 +30,16 @@ const GRACE: Duration = Duration::from_secs(2);
 Examples:
   sori serve                                         everything at its default
   sori serve --domain example.org --sip udp:0.0.0.0:5060 --sip tcp:0.0.0.0:5060
+  sori serve --sip udp:0.0.0.0 --sip tls:0.0.0.0 --sip wss:0.0.0.0 --certificate chain.pem --key key.pem
   sori serve --data /tmp/try --sip udp:127.0.0.1:5070 --auth none
 
 The same settings can stand in a TOML file (--config); what is given here wins:
   data = \"/var/lib/sori\"
   domains = [\"example.org\"]
-  sip = [\"udp:0.0.0.0:5060\", \"tcp:0.0.0.0:5060\"]
+  http = \"127.0.0.1:8080\"
+  sip = [\"udp:0.0.0.0:5060\", \"tls:0.0.0.0:5061\"]
+  certificate = \"/etc/sori/chain.pem\"
+  key = \"/etc/sori/key.pem\"
   auth = [\"register\", \"invite\"]
   redirect = false")]
 pub struct Args {
@@ -43,10 +52,26 @@ pub struct Args {
     /// Serve this domain; may be given again, the first one is the default [default: this host's name]
     #[arg(long = "domain", value_name = "NAME")]
     domains: Vec<String>,
-    /// Listen on this address, as udp:ADDR:PORT or tcp:ADDR:PORT; may be given again
+    /// Listen on this address: udp, tcp, tls, ws or wss, then :ADDR:PORT; may be given again
     /// [default: port 5060 of all addresses, UDP and TCP]
     #[arg(long = "sip", value_name = "TRANSPORT:ADDR:PORT", value_parser = parse_listen)]
     sip: Vec<(Transport, SocketAddr)>,
+    /// Serve the console for the browser at this address, or none [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT|none", value_parser = parse_http)]
+    http: Option<Http>,
+    /// Show this certificate in TLS: a PEM file with those that sign it behind it; new contents are taken while the server runs
+    /// [default: one that the server signs itself and keeps in the data directory]
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// The PEM file with the key of the certificate [default: the file of the certificate]
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Trust the certificates in this PEM file where the server opens TLS, beside those that this system trusts; may be given again
+    #[arg(long = "tls-root", value_name = "FILE")]
+    tls_roots: Vec<PathBuf>,
+    /// Take WebSockets of browsers only from pages of this origin, as https://example.org; may be given again [default: any]
+    #[arg(long = "ws-origin", value_name = "ORIGIN")]
+    ws_origins: Vec<String>,
     /// What has to be authenticated: register, invite, both (register,invite), or none [default: register,invite]
     #[arg(long, value_name = "WHAT", value_parser = parse_auth)]
     auth: Option<Authentication>,
@@ -73,17 +98,25 @@ pub struct Args {
     workers: Option<usize>,
 }
 
-/// Reads `udp:ADDR:PORT`, `tcp:ADDR:PORT`; IPv6 addresses stand in brackets.
+/// Reads `udp:ADDR:PORT` and its like; IPv6 addresses stand in brackets, and a usual port may be left out.
 pub fn parse_listen(text: &str) -> Result<(Transport, SocketAddr), String> {
-    let shape =
-        "write it as udp:ADDR:PORT or tcp:ADDR:PORT, for example udp:0.0.0.0:5060 or tcp:[::]:5060";
+    let shape = "write it as TRANSPORT:ADDR:PORT, for example udp:0.0.0.0:5060, tcp:[::]:5060 or tls:0.0.0.0:5061";
     let (transport, address) = text.split_once(':').ok_or(shape)?;
-    let transport = match transport.to_ascii_lowercase().as_str() {
-        "udp" => Transport::Udp,
-        "tcp" => Transport::Tcp,
+    let (transport, usual) = match transport.to_ascii_lowercase().as_str() {
+        "udp" => (Transport::Udp, 5060),
+        "tcp" => (Transport::Tcp, 5060),
+        "tls" => (Transport::Tls, 5061),
+        "ws" => (Transport::Ws, 8088),
+        "wss" => (Transport::Wss, 8443),
+        "sctp" => {
+            return Err(
+                "sctp is not in this build, and few systems and hardly any telephones have it; use tcp or tls"
+                    .into(),
+            );
+        }
         other => {
             return Err(format!(
-                "{other} is not a transport that works here; {shape}"
+                "{other} is no transport: there are udp, tcp, tls, ws and wss; {shape}"
             ));
         }
     };
@@ -95,7 +128,7 @@ pub fn parse_listen(text: &str) -> Result<(Transport, SocketAddr), String> {
                 .trim_end_matches(']')
                 .parse()
                 .map_err(|_| format!("{address} is not an address with a port; {shape}"))?;
-            SocketAddr::new(ip, 5060)
+            SocketAddr::new(ip, usual)
         }
     };
     Ok((transport, address))
@@ -159,6 +192,16 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let program = Program::running();
+    let settings_file = args.config.clone();
+    let http = match (args.http, file.http.as_deref().map(parse_http).transpose()) {
+        (Some(http), _) => Some(http),
+        (None, Ok(http)) => http,
+        (None, Err(message)) => {
+            eprintln!("sori serve: http: {message}");
+            return ExitCode::from(2);
+        }
+    };
     let config = match settings(args, file) {
         Ok(config) => config,
         Err(message) => {
@@ -173,11 +216,7 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
-        .with_target(false)
-        .init();
+    let logs = crate::http::keep_log();
     let data = config.data.clone();
     let server = match Server::start(config) {
         Ok(server) => server,
@@ -186,15 +225,34 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    announce(&server, &data);
-    while server.is_running() {
-        if stop.recv_timeout(Duration::from_secs(1)).is_ok() {
+    let console = match crate::http::start(http, &server, logs, &program, settings_file.as_deref())
+    {
+        Ok(console) => console,
+        Err(message) => {
+            eprintln!("sori serve: {message}");
+            server.stop(GRACE);
+            return ExitCode::FAILURE;
+        }
+    };
+    announce(&server, console.as_ref(), &data);
+    let mut wish = None;
+    while server.is_running() && wish.is_none() {
+        if stop.recv_timeout(LOOK).is_ok() {
             break;
         }
+        wish = console.as_ref().and_then(Console::wish);
     }
     let healthy = server.is_running();
     eprintln!("stopping");
+    if let Some(console) = console {
+        console.stop();
+    }
     server.stop(GRACE);
+    if wish == Some(Wish::Restart) {
+        eprintln!("starting again");
+        eprintln!("sori serve: {}", program.start_again());
+        return ExitCode::FAILURE;
+    }
     if healthy {
         ExitCode::SUCCESS
     } else {
@@ -234,6 +292,14 @@ fn settings(args: Args, file: ServeFile) -> Result<Config, String> {
     }
     if config.listen.is_empty() {
         config.listen = everywhere();
+    }
+    config.certificate = certificate(args.certificate.or(file.certificate), args.key.or(file.key))?;
+    config.tls_roots = file.tls_roots;
+    config.tls_roots.extend(args.tls_roots);
+    config.ws_origins = file.ws_origins;
+    config.ws_origins.extend(args.ws_origins);
+    for origin in &config.ws_origins {
+        check_origin(origin)?;
     }
     config.authentication = match (args.auth, file.auth) {
         (Some(auth), _) => auth,
@@ -279,6 +345,34 @@ fn settings(args: Args, file: ServeFile) -> Result<Config, String> {
     Ok(config)
 }
 
+/// The files of a certificate and its key.
+fn certificate(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<(PathBuf, PathBuf)>, String> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (Some(both), None) => Ok(Some((both.clone(), both))),
+        (None, Some(_)) => {
+            Err("a key without a certificate shows nothing: name the certificate too".into())
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// What browsers say: a scheme, a host, perhaps a port, and nothing behind (RFC 6454 §6.2).
+fn check_origin(origin: &str) -> Result<(), String> {
+    let host = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains('/') => Ok(()),
+        _ => Err(format!(
+            "\"{origin}\" is no origin: write it as https://example.org or https://example.org:8443"
+        )),
+    }
+}
+
 /// Port 5060 of all addresses; IPv6 only where this host has it.
 fn everywhere() -> Vec<(Transport, SocketAddr)> {
     let has_v6 = std::net::UdpSocket::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok();
@@ -296,7 +390,7 @@ fn everywhere() -> Vec<(Transport, SocketAddr)> {
 }
 
 /// Says what the server listens on and how to place the first call.
-fn announce(server: &Server, data: &Path) {
+fn announce(server: &Server, console: Option<&Console>, data: &Path) {
     let mut out = std::io::stdout().lock();
     let snapshot = server.snapshot();
     let mut text = format!(
@@ -310,8 +404,23 @@ fn announce(server: &Server, data: &Path) {
     for listener in server.listeners() {
         text.push_str(&format!(
             "  listening {}:{}\n",
-            listener.transport.param(),
+            listener.transport.name(),
             listener.local
+        ));
+    }
+    if let Some(console) = console {
+        text.push_str(&crate::http::announcement(console));
+    }
+    if let Some(certificates) = server.certificates() {
+        text.push_str(&format!(
+            "  certificate {}{}\n    SHA-256 {}\n",
+            certificates.file().display(),
+            if certificates.is_self_signed() {
+                ", signed by itself: phones have to be told to trust it"
+            } else {
+                ""
+            },
+            certificates.fingerprint(),
         ));
     }
     text.push_str(&first_call(server, data));
@@ -324,15 +433,16 @@ fn announce(server: &Server, data: &Path) {
 fn first_call(server: &Server, data: &Path) -> String {
     let domain = server.default_domain();
     let program = std::env::args().next().unwrap_or_else(|| "sori".into());
-    let listener = server
-        .listeners()
-        .iter()
+    let plain = |l: &&Listener| matches!(l.transport, Transport::Udp | Transport::Tcp);
+    let mut listeners = server.listeners().iter().filter(plain);
+    let listener = listeners
+        .clone()
         .find(|l| l.local.ip().is_loopback() && l.local.is_ipv4())
-        .or_else(|| server.listeners().first());
+        .or_else(|| listeners.next());
     let Some(listener) = listener else {
         return String::new();
     };
-    let proxy = format!("{}:{}", listener.transport.param(), listener.local);
+    let proxy = format!("{}:{}", listener.transport.name(), listener.local);
     let data = data.display();
     format!(
         "\nThe first call, in another terminal (choose a password when asked):\n  \
@@ -357,11 +467,16 @@ mod tests {
         assert_eq!(parsed("udp:127.0.0.1:5070").unwrap(), "UDP 127.0.0.1:5070");
         assert_eq!(parsed("TCP:[::1]:5060").unwrap(), "TCP [::1]:5060");
         assert_eq!(parsed("udp:0.0.0.0").unwrap(), "UDP 0.0.0.0:5060");
+        assert_eq!(parsed("tls:0.0.0.0").unwrap(), "TLS 0.0.0.0:5061");
+        assert_eq!(parsed("ws:[::1]").unwrap(), "WS [::1]:8088");
+        assert_eq!(parsed("wss:127.0.0.1:443").unwrap(), "WSS 127.0.0.1:443");
+        let sctp = parsed("sctp:0.0.0.0:5060").unwrap_err();
+        assert!(sctp.contains("not in this build"), "{sctp}");
         for bad in [
             "",
             "udp",
             "5060",
-            "tls:0.0.0.0:5061",
+            "dccp:0.0.0.0:5061",
             "udp:host:5060",
             "udp:1.2.3.4:99999",
         ] {

@@ -17,7 +17,7 @@ impl Tap for Trace {
         };
         let text = format!(
             "{arrow} {} {} {}\n{}\n\n",
-            flow.transport.param(),
+            flow.transport.name(),
             flow.local,
             flow.remote,
             readable(bytes).trim_end()

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use support::{PASSWORD, run, sori};
 
-const COMMANDS: [&str; 8] = [
-    "serve", "user", "phone", "call", "answer", "register", "options", "contacts",
+const COMMANDS: [&str; 9] = [
+    "serve", "user", "admin", "phone", "call", "answer", "register", "options", "contacts",
 ];
 
 /// The help of the telephone's commands as it was last looked at; SORI_BLESS=1 writes it anew.
@@ -38,6 +38,7 @@ fn help_is_there_at_every_level_and_fits_the_screen() {
     pages.extend(COMMANDS.map(|c| vec![c, "--help"]));
     pages.extend(COMMANDS.map(|c| vec![c, "-h"]));
     pages.extend(["add", "list", "remove", "passwd"].map(|c| vec!["user", c, "--help"]));
+    pages.extend(["list", "passwd"].map(|c| vec!["admin", c, "--help"]));
     for page in pages {
         let (code, text, errors) = run(&page);
         assert_eq!((code, errors.as_str()), (0, ""), "{page:?}");

@@ -12,9 +12,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("server", &["sip", "sdp", "media", "net", "store"]),
     ("phone", &["sip", "sdp", "media", "net"]),
+    ("api", &["server", "store"]),
     (
         "sori",
-        &["sip", "sdp", "media", "net", "store", "server", "phone"],
+        &[
+            "sip", "sdp", "media", "net", "store", "server", "phone", "api",
+        ],
     ),
     (
         "testkit",

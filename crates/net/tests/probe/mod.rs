@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use net::{Driver, Limits, Machine, NetConfig, Outputs};
 use sip::endpoint::{Input, QueryId};
-use sip::flow::{Flow, Transmit, Transport};
+use sip::flow::{ConnectionId, Flow, Transmit, Transport};
 use sip::resolve::{Answer, Query};
 use sip::time::Time;
 use sip::wire::Defect;
@@ -34,6 +34,8 @@ pub enum Heard {
 
 pub enum Ask {
     Send(Flow, String),
+    /// From now on the name of a connection means this peer.
+    Peer(ConnectionId, &'static str),
     WakeIn(Duration),
     Query(Query),
     /// Waits until the other end says so.
@@ -105,6 +107,7 @@ impl Machine for Probe {
                 flow,
                 bytes: text.into(),
             }),
+            Ask::Peer(connection, name) => out.peer(connection, name.into()),
             Ask::WakeIn(delay) => self.wanted = Some(now + delay),
             Ask::Query(query) => out.query(QueryId(7), query),
             Ask::Hold(here, go) => {
@@ -201,5 +204,22 @@ pub fn tcp_flow(local: SocketAddr, remote: SocketAddr) -> Flow {
     Flow {
         transport: Transport::Tcp,
         ..Flow::udp(local, remote)
+    }
+}
+
+/// As many open files as the system allows this process.
+pub fn raise_file_limit() {
+    #[cfg(target_os = "linux")]
+    {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the pointers lead to a value on this stack frame.
+        unsafe {
+            assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+            limit.rlim_cur = limit.rlim_max;
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+        }
     }
 }

@@ -289,7 +289,7 @@ fn transport(text: &str) -> Result<Transport, String> {
     // What can be asked for is what an address of a server can be written with.
     match format!("{text}:localhost").parse::<Server>() {
         Ok(server) => Ok(server.transport),
-        Err(_) => Err("it has to be a transport that --proxy takes: udp, tcp".to_owned()),
+        Err(_) => Err("it has to be a transport that --proxy takes: udp, tcp, tls".to_owned()),
     }
 }
 

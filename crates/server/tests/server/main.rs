@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod accounts;
+mod bridged;
 mod calls;
 mod message;
 mod peer;

@@ -209,6 +209,7 @@ impl Endpoint {
                 for (client, fate) in self.tx.on_undeliverable(now, &flow) {
                     self.tell(now, client, fate);
                 }
+                self.agent.on_flow_lost(now, &mut self.tx, &flow);
             }
             Input::Timeout => {}
             Input::Answer { id, answer } => self.on_answer(now, id, answer),

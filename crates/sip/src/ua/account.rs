@@ -258,6 +258,11 @@ impl Profile {
         self.public.push(seen);
     }
 
+    /// Whether an address translator stands between us and who is at the other end of a flow.
+    pub(super) fn is_translated(&self, flow: &Flow) -> bool {
+        self.contact_host(flow).is_some()
+    }
+
     /// The host and port of our Contact on a flow, when they are not those of the listener.
     fn contact_host(&self, flow: &Flow) -> Option<String> {
         if flow.transport != Transport::Udp {

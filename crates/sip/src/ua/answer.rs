@@ -60,33 +60,39 @@ impl UserAgent {
         server: ServerId,
         (request, source): (Stored, Flow),
         account: Option<AccountId>,
-    ) {
+        obeys: bool,
+    ) -> Option<CallId> {
         let packet = request.packet();
         if self.live >= MAX_CALLS {
             let reply = Reply::new(StatusCode(503)).header("Retry-After", "10");
             tx.respond(now, server, &reply);
-            return;
+            return None;
         }
         let extensions = self.extensions(account);
         if refuse_terms(now, tx, server, &packet, &extensions) {
-            return;
+            return None;
         }
-        let replaces = match self.replaced(tx, &packet) {
+        let replaced = if obeys {
+            self.replaced(tx, &packet)
+        } else {
+            Ok(None)
+        };
+        let replaces = match replaced {
             Ok(replaces) => replaces,
             Err(code) => {
                 tx.respond(now, server, &Reply::new(code));
-                return;
+                return None;
             }
         };
         let local_tag = tx.local_tag(server);
         let Some(mut leg) = Leg::new(Dialog::from_request(&packet, &local_tag)) else {
             let reply = Reply::new(StatusCode(400)).reason("Missing or malformed Contact");
             tx.respond(now, server, &reply);
-            return;
+            return None;
         };
         let user = match account.and_then(|a| self.profile(a)) {
-            Some(profile) => profile.user.clone(),
-            None => Uri::parse(packet.request_uri())
+            Some(profile) if !profile.user.is_empty() => profile.user.clone(),
+            _ => Uri::parse(packet.request_uri())
                 .ok()
                 .and_then(|u| u.user)
                 .map(readable)
@@ -128,6 +134,7 @@ impl UserAgent {
                 request: request.clone(),
             },
         );
+        Some(id)
     }
 
     /// Sends a provisional response: 180 rings, 183 with a body brings early media.

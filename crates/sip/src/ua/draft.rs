@@ -22,6 +22,7 @@ pub(crate) struct Draft {
     pub(crate) to: Vec<u8>,
     pub(crate) call_id: String,
     pub(crate) cseq: u32,
+    pub(crate) max_forwards: u8,
     pub(crate) contact: Contact,
     pub(crate) headers: Vec<(String, String)>,
     /// Content-Type and body.
@@ -68,6 +69,7 @@ impl Draft {
             to: Vec::new(),
             call_id: String::new(),
             cseq: 1,
+            max_forwards: 70,
             contact: Contact::None,
             headers: Vec::new(),
             body: None,
@@ -137,7 +139,9 @@ impl Draft {
         for route in &self.routes {
             line(&mut out, "Route", route);
         }
-        line(&mut out, "Max-Forwards", b"70");
+        out.extend_from_slice(b"Max-Forwards: ");
+        push_decimal(&mut out, u64::from(self.max_forwards));
+        out.extend_from_slice(b"\r\n");
         line(&mut out, "From", &self.from);
         line(&mut out, "To", &self.to);
         line(&mut out, "Call-ID", self.call_id.as_bytes());

@@ -116,6 +116,12 @@ pub enum Event {
         /// a forking proxy lets several callees ring, each with its own session (RFC 3261 §13.2.2.1).
         fork: usize,
     },
+    /// A call that was placed for somebody ([`super::Placing::ring_for`]) has rung long enough; it is being
+    /// cancelled, and [`Event::Ended`] follows.
+    RangOut {
+        /// The call.
+        call: CallId,
+    },
     /// The call stands: a 2xx came, or ours left.
     Established {
         /// The call.

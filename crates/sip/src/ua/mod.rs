@@ -35,6 +35,7 @@ mod identity;
 mod info;
 mod inside;
 mod offer_answer;
+mod on_behalf;
 mod outbound;
 mod outside;
 mod own_dialog;
@@ -62,6 +63,7 @@ pub use event::{
     AccountId, CallId, Cause, Event, Misuse, PublicationId, RequestId, SubscriptionId,
     SubscriptionStatus, TransferId,
 };
+pub use on_behalf::Placing;
 pub use publication::MAX_PUBLICATIONS;
 pub use redirect::Diverted;
 pub use subscription::MAX_SUBSCRIPTIONS;
@@ -124,6 +126,8 @@ pub struct UserAgent {
 pub enum Alarm {
     /// A registration is to be refreshed or tried again.
     Register(u32),
+    /// The address translator in front of us is to be reminded of a registration's flow (RFC 5626 §4.4).
+    KeepAlive(u32),
     /// A 2xx goes again, because no ACK came (RFC 3261 §13.3.1.4).
     Repeat(u32),
     /// A provisional response goes again, so that proxies keep waiting (§13.3.1.1).
@@ -134,6 +138,8 @@ pub enum Alarm {
     Change(u32),
     /// Something about the session timer may be due (RFC 4028 §10).
     Session(u32),
+    /// A call that was placed for somebody has rung long enough.
+    RingOut,
     /// A cancelled INVITE has had its time (§9.1).
     CancelGivesUp,
     /// A re-INVITE that met another one goes again (§14.1).
@@ -227,11 +233,13 @@ impl UserAgent {
     pub(crate) fn on_alarm(&mut self, now: Time, tx: &mut Transactions, token: u64, kind: Alarm) {
         match kind {
             Alarm::Register(serial) => self.on_register_alarm(now, tx, AccountId(token), serial),
+            Alarm::KeepAlive(serial) => self.keep_alive(now, tx, AccountId(token), serial),
             Alarm::Repeat(serial) => self.on_repeat(now, tx, CallId(token), serial),
             Alarm::Provisional(serial) => self.on_ring_again(now, tx, CallId(token), serial),
             Alarm::Reliable(serial) => self.on_unacknowledged(now, tx, CallId(token), serial),
             Alarm::Change(serial) => self.on_change_alarm(now, tx, CallId(token), serial),
             Alarm::Session(serial) => self.on_session_alarm(now, tx, CallId(token), serial),
+            Alarm::RingOut => self.on_ring_out(now, tx, CallId(token)),
             Alarm::CancelGivesUp => self.on_cancel_gives_up(now, tx, CallId(token)),
             Alarm::Reoffer(serial) => self.on_reoffer_alarm(now, tx, CallId(token), serial),
             Alarm::Forget => self.let_go(now, tx, CallId(token)),

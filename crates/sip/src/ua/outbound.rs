@@ -78,6 +78,13 @@ pub(super) enum Outcome<'a> {
     Unreachable(String),
 }
 
+impl Outbound {
+    /// It goes this way and no other.
+    pub(super) fn only_along(&mut self, way: NextHop) {
+        self.next = Ok(way);
+    }
+}
+
 impl Outcome<'_> {
     /// The status, where there was a response.
     pub(super) fn status(&self) -> Option<StatusCode> {

@@ -23,17 +23,37 @@ const MAX_ARRIVED: usize = 20_000;
 
 impl UserAgent {
     /// Takes a request that is for us: a call becomes [`Event::Incoming`], a message
-    /// [`Event::Message`], everything else is answered by RFC 3261 §8.2.
+    /// [`Event::Message`], everything else is answered by RFC 3261 §8.2. Yields the new call.
     pub fn accept_request(
         &mut self,
         now: Time,
         tx: &mut Transactions,
         server: ServerId,
         account: Option<AccountId>,
-    ) {
-        let Some((request, source)) = stored_request(tx, server) else {
-            return;
-        };
+    ) -> Option<CallId> {
+        self.take_request(now, tx, server, account, true)
+    }
+
+    /// The same for a call that the owner connects as it likes: whatever Replaces says, no call of ours ends
+    /// for it.
+    pub fn accept_to_bridge(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        server: ServerId,
+    ) -> Option<CallId> {
+        self.take_request(now, tx, server, None, false)
+    }
+
+    fn take_request(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        server: ServerId,
+        account: Option<AccountId>,
+        replaces: bool,
+    ) -> Option<CallId> {
+        let (request, source) = stored_request(tx, server)?;
         let packet = request.packet();
         let method = packet.method().unwrap_or(Method::Extension);
         if let Err(code) = self.inspect(tx, server, &packet, method) {
@@ -42,16 +62,18 @@ impl UserAgent {
                 reply = reply.header("Allow", ALLOW);
             }
             tx.respond(now, server, &reply);
-            return;
+            return None;
         }
         let extensions = self.extensions(account);
         if refuse_unknown(now, tx, server, &packet, &extensions)
             || refuse_body(now, tx, server, &packet, method)
         {
-            return;
+            return None;
         }
         match method {
-            Method::Invite => self.on_call(now, tx, server, (request, source), account),
+            Method::Invite => {
+                return self.on_call(now, tx, server, (request, source), account, replaces);
+            }
             Method::Options => self.answer_options(now, tx, server, account),
             Method::Refer => {
                 let refer = (&packet, source);
@@ -80,6 +102,7 @@ impl UserAgent {
                 );
             }
         }
+        None
     }
 
     /// Method, dialog, address and merging (§8.2.1, §8.2.2, §12.2.2).

@@ -195,6 +195,59 @@ impl UserAgent {
         call
     }
 
+    /// Takes a transfer over: the owner itself calls the target, and tells with
+    /// [`UserAgent::report_transfer`] how that goes.
+    ///
+    /// # Errors
+    /// [`Misuse::Gone`], [`Misuse::WrongState`] when it is decided already.
+    pub fn take_transfer(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        transfer: TransferId,
+    ) -> Result<(), Misuse> {
+        let server = self.undecided(transfer)?;
+        self.answer_refer(now, tx, transfer, server);
+        let rest = Duration::from_secs(u64::from(REPORTED));
+        let asked = self.asked(transfer).ok_or(Misuse::Gone)?;
+        asked.server = None;
+        asked.until = now + rest;
+        self.report(now, tx, transfer, StatusCode(100), "Trying", false);
+        self.wake_transfer_in(now, tx, transfer, rest);
+        Ok(())
+    }
+
+    /// Reports about a transfer that was taken over; a final status is the last report. One that is no
+    /// more has nobody to be told.
+    pub fn report_transfer(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        transfer: TransferId,
+        status: StatusCode,
+        reason: &str,
+    ) {
+        self.report(now, tx, transfer, status, reason, status.is_final());
+    }
+
+    /// The headers that the new call is to carry, as the one who asks wants it: Replaces, Referred-By.
+    pub fn transfer_headers(&self, transfer: TransferId) -> Vec<(String, String)> {
+        let known = self.transfers.get(Key::from_u64(transfer.0));
+        match known.map(|t| &t.role) {
+            Some(Role::Asked(asked)) => asked.headers.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The call of ours whose dialog this Replaces value names (RFC 3891 §3), from whichever side it is seen:
+    /// it is written for the one who is in the dialog with whoever writes it.
+    pub fn replaced_call(&self, tx: &Transactions, replaces: &str) -> Option<CallId> {
+        let replaces = Replaces::parse(replaces.as_bytes()).ok()?;
+        [replaces.to_tag, replaces.from_tag]
+            .into_iter()
+            .find_map(|tag| self.find_call(tx, replaces.call_id, tag))
+    }
+
     /// Refuses to do what a transfer asks for.
     ///
     /// # Errors

@@ -2,12 +2,14 @@
 
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use super::account::{Profile, contact_uri};
 use super::draft::{Contact, Draft, readable};
 use super::event::{AccountId, Cause, Event, Misuse};
 use super::outbound::{Outbound, OutboundId, Outcome, Purpose, reason_of};
 use super::{Alarm, UserAgent, alarm, tell};
-use crate::flow::Flow;
+use crate::flow::{Flow, Transport};
 use crate::header::{ContactList, Expires, HeaderName, MinExpires, RetryAfter, routes};
 use crate::message::{Method, StatusCode};
 use crate::slab::Key;
@@ -24,6 +26,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1800);
 pub(super) const LONGEST_RETRY_AFTER: u32 = 3600;
 /// The longest expiry that a registrar may force on us with 423, in seconds.
 pub(super) const LONGEST_MIN_EXPIRES: u32 = 7 * 86_400;
+/// How often a registration over UDP through an address translator says something, before the translator forgets it: most
+/// do after 30 seconds or more (RFC 5626 §4.4.2 wants 24 to 29).
+const KEEP_ALIVE: Duration = Duration::from_secs(25);
 /// How often in a row the contact is changed because the server sees another address.
 const MAX_MOVES: u8 = 3;
 
@@ -128,6 +133,57 @@ impl UserAgent {
         }
     }
 
+    /// Keeps the way through an address translator open, as long as this registration stands. Over UDP the empty lines of
+    /// RFC 5626 §4.4.1 serve too: servers pass over them (RFC 3261 §7.5), and they need no STUN.
+    pub(super) fn keep_alive(
+        &mut self,
+        now: Time,
+        tx: &mut Transactions,
+        account: AccountId,
+        serial: u32,
+    ) {
+        let Some(profile) = self.profile(account) else {
+            return;
+        };
+        let registration = &profile.registration;
+        if let Some(flow) = registration.flow
+            && registration.serial == serial
+            && registration.bound.is_some()
+        {
+            tx.send(flow, Bytes::from_static(b"\r\n\r\n"));
+            alarm(now, tx, KEEP_ALIVE, account.0, Alarm::KeepAlive(serial));
+        }
+    }
+
+    /// A connection is lost. Who registered along one that only we can open cannot be called until we do (RFC 5626 §4.4).
+    pub(crate) fn on_flow_lost(&mut self, now: Time, tx: &mut Transactions, flow: &Flow) {
+        if flow.transport != Transport::Tls {
+            return;
+        }
+        let lost: Vec<AccountId> = self
+            .accounts
+            .iter()
+            .filter(|(_, profile)| {
+                let registration = &profile.registration;
+                registration.flow.as_ref() == Some(flow)
+                    && registration.bound.is_some()
+                    && registration.busy.is_none()
+                    && registration.wanted > 0
+            })
+            .map(|(key, _)| AccountId(key.as_u64()))
+            .collect();
+        for account in lost {
+            let serial = self.next_serial();
+            // Not all at once: the server may have lost the connections of everybody.
+            let wait = backoff(0, tx.random.below(1000));
+            if let Some(profile) = self.profile_mut(account) {
+                profile.registration.flow = None;
+                profile.registration.serial = serial;
+                alarm(now, tx, wait, account.0, Alarm::Register(serial));
+            }
+        }
+    }
+
     /// A REGISTER ended.
     pub(super) fn on_register_outcome(
         &mut self,
@@ -201,6 +257,12 @@ impl UserAgent {
         if let Some(profile) = self.profile(account) {
             let serial = profile.registration.serial;
             alarm(now, tx, refresh, account.0, Alarm::Register(serial));
+            if outbound
+                .flow
+                .is_some_and(|flow| profile.is_translated(&flow))
+            {
+                alarm(now, tx, KEEP_ALIVE, account.0, Alarm::KeepAlive(serial));
+            }
         }
         tell(
             tx,

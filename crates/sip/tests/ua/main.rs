@@ -6,6 +6,7 @@ mod calls;
 mod early;
 mod flows;
 mod forks;
+mod on_behalf;
 mod prack;
 mod publications;
 mod register;

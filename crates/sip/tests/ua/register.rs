@@ -439,6 +439,26 @@ fn behind_a_nat_the_contact_is_what_the_server_sees() {
 }
 
 #[test]
+fn a_nat_is_reminded_of_us_until_we_unregister() {
+    let (mut world, alice, _server) = world("secret");
+    let reminders = |world: &World| world.log.iter().filter(|s| s.text == "\r\n\r\n").count();
+    register(&mut world, alice, 3600);
+    registered(&mut world);
+    world.run(300_000);
+    assert_eq!(reminders(&world), 0, "nothing stands between");
+    world.hide(ALICE, "203.0.113.5:40000");
+    register(&mut world, alice, 3600);
+    registered(&mut world);
+    world.run(251_000);
+    assert_eq!(reminders(&world), 10, "every 25 seconds");
+    world.with(ALICE, |now, agent, tx| {
+        agent.unregister(now, tx, alice).unwrap()
+    });
+    world.run(100_000);
+    assert_eq!(reminders(&world), 10);
+}
+
+#[test]
 fn without_a_challenge_it_registers_again() {
     let (mut world, alice, server) = world("secret");
     server.borrow_mut().challenge = false;

@@ -312,6 +312,9 @@ impl World {
             node.inbox.push_back(message.bytes);
             return;
         };
+        if message.bytes == b"\r\n\r\n" {
+            return;
+        }
         let mut index = Index::new();
         let packet = Packet::scan(&message.bytes, &mut index).expect("a message");
         let flow = Flow {

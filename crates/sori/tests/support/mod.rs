@@ -159,6 +159,8 @@ impl World {
         let data = dir.join("data");
         let mut server = Running::start(sori(&[
             "serve",
+            "--http",
+            "none",
             "--data",
             &data.display().to_string(),
             "--domain",

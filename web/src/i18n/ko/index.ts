@@ -1,0 +1,32 @@
+import type { Dictionary } from '../index.svelte';
+import { common, nav, problems, session } from './common';
+import { calls, notices, records, registrations, status } from './overview';
+import { rules, tryIt } from './rules';
+import { administrators, audit, blocks, logs, server, settings } from './system';
+import { accounts, devices, groups, importing, many, trunks } from './telephony';
+
+export const ko: Dictionary = {
+  common,
+  nav,
+  problems,
+  session,
+  status,
+  notices,
+  registrations,
+  calls,
+  records,
+  accounts,
+  many,
+  importing,
+  groups,
+  trunks,
+  devices,
+  rules,
+  tryIt,
+  settings,
+  blocks,
+  administrators,
+  logs,
+  audit,
+  server,
+};
