@@ -42,7 +42,10 @@ impl<S> Impatient<S> {
             self.deadline.as_mut().reset(Instant::now() + PATIENCE);
         }
         match self.deadline.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(()) => {
+                self.waits = false;
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
