@@ -36,7 +36,7 @@ def check_sound(speaker, listener, seconds):
         return
     # Two peers talk past us: what we owe them is that the sound goes from one to the other. What the listener makes of it
     # is its own (baresip's recorder stays empty now and then).
-    wire = compare(speaker.played.astype(float), sound(listener.world.stop_capture(), HOSTS[speaker.host], HOSTS[listener.host]))
+    wire = compare(speaker.played.astype(float), sound(listener.world.stop_capture(), listener.world.relay or HOSTS[speaker.host], HOSTS[listener.host]))
     print(f"on the wire from {speaker.name} to {listener.name}: {wire}")
     check(is_good(wire, seconds, 0.9), f"{speaker.name} was not sent well to {listener.name}: {wire}")
 

@@ -1,4 +1,5 @@
 """Phones behind the kernel's address translators, with nothing of their own against it: no STUN, no ICE."""
+import sys
 import time
 
 from cases import case, server
@@ -75,10 +76,11 @@ def make_call(caller_kind, callee_kind, caller_translator, callee_translator, ha
             # The same inside address as the other one's: nothing may be sent to either.
             hide(world, "bob", callee_translator)
         served = server(world, ("alice", "bob"))
+        world.relay = HOSTS["server"]
         caller = phone(world, caller_kind, "alice", served, "alice", 1)
         callee = phone(world, callee_kind, "bob", served, "bob", 2, answers=True)
         talk(world, caller, callee, hangup_by, served)
-        alice, bob, relay = HOSTS["alice"], HOSTS["bob"], HOSTS["server"]
+        alice, bob, relay = HOSTS["alice"], HOSTS["bob"], world.relay
         relayed(world, [(alice, relay), (relay, bob), (bob, relay), (relay, alice)])
     return run
 
@@ -91,3 +93,34 @@ for _caller, _callee, _by in (("sori", "sori", "caller"), ("pjsua2", "sori", "ca
     case(f"nat-callee-{_caller}-{_callee}", servers=OURS)(make_call(_caller, _callee, None, "random", _by))
 case("nat-callee-baresip-sori", servers=OURS)(make_call("baresip", "sori", None, "random", "caller"))
 case("nat-caller-sori-baresip", servers=OURS)(make_call("sori", "baresip", "random", None, "callee"))
+
+
+#: Sends RTP to every port that sound may come to, again and again: whoever listens to the first comer listens to this.
+STRANGER = """
+import socket, struct, time
+end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+end.bind(("0.0.0.0", 4000))
+number = 0
+while True:
+    number += 1
+    packet = struct.pack(">BBHII", 0x80, 0, number & 0xffff, number * 160, 0xbad) + b"\\x80" * 160
+    for port in range(16384, 32768, 2):
+        end.sendto(packet, ("%s", port))
+    if number == 1:
+        print("sent", flush=True)
+    time.sleep(1)
+"""
+
+
+@case("nat-a-stranger-gets-no-sound", servers=OURS)
+def stranger(world):
+    """Somebody who sends to all ports, before the call and during it, is sent nothing, and is not heard."""
+    hide(world, "alice", "random")
+    hide(world, "bob", "random")
+    served = server(world, ("alice", "bob"))
+    world.spawn("stranger", "carol", [sys.executable, "-c", STRANGER % HOSTS["server"]]).wait_text("sent")
+    talk(world, phone(world, "sori", "alice", served, "alice", 1), phone(world, "sori", "bob", served, "bob", 2, answers=True), "caller", served)
+    capture = world.stop_capture()
+    tried = packets(capture, f"ip.src == {HOSTS['carol']} && ip.dst == {HOSTS['server']} && udp.srcport == 4000")
+    got = packets(capture, f"udp && !icmp && ip.dst == {HOSTS['carol']} && udp.dstport == 4000")
+    check(len(tried) > 2 * 8192 and not got, f"the stranger sent {len(tried)} packets and got {len(got)}")

@@ -24,7 +24,8 @@ ROWS = {
     "do-not-disturb": "do not disturb", "conference": "conference of three", "dtmf": "keys by RFC 4733", "dtmf-info": "keys by INFO",
     "anonymous": "hiding who calls (RFC 3323)", "message": "MESSAGE", "options": "OPTIONS", "codec-pcma": "G.711 A-law", "codec-g722": "G.722", "codec-opus": "Opus", "codec-gsm": "GSM",
     "codec-speex": "Speex, narrow band", "codec-speex16": "Speex, wide band", "srtp": "SRTP, keys by SDES", "dtls": "SRTP, keys by DTLS", "ice": "ICE",
-    "stun": "STUN", "provision-call": "called as the provisioned target",
+    "stun": "STUN", "nat-both": "both behind address translators", "nat-caller": "the caller behind an address translator",
+    "nat-callee": "the one called behind an address translator", "provision-call": "called as the provisioned target",
 }
 HOPS = {"kamailio-registrar": "Kamailio is the registrar of both", "next-hop-out": "our server passes calls on to Kamailio",
         "next-hop-in": "Kamailio passes calls on to our server"}

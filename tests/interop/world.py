@@ -145,6 +145,7 @@ class World:
         self.dir, self.server_kind, self.binary = directory, server_kind, binary
         self.processes = []
         self.capture = None
+        self.relay = None  # the address that sound comes from at the listener's, when it does not come from the speaker's
         self.hidden = {}  # the addresses of hosts that are behind a translator; HOSTS has the translator's then
 
     def address(self, host):

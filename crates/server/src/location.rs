@@ -1,6 +1,6 @@
 //! The location service: who is where, in memory; the store makes it durable (RFC 3261 §10.3).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
@@ -118,14 +118,14 @@ impl Location {
         }
     }
 
-    /// The flows of phones that are behind address translators and registered over UDP at `now`. A phone that hides its
-    /// own address, because it knows of the translator, has to keep it awake by itself.
+    /// The flows of phones that are behind address translators and registered over UDP at `now`.
     pub(crate) fn translated(&self, now: u64) -> Vec<Flow> {
         let mut flows = Vec::new();
         self.each(|_, bindings| {
             let live = bindings.iter().filter(|b| b.expires_at > now);
-            let reached = live.filter_map(Binding::reachable_flow);
-            flows.extend(reached.filter(|flow| !flow.transport.is_reliable()));
+            let hidden = live.filter(|b| b.inside.is_some() || b.reachable_flow().is_some());
+            let hidden = hidden.filter_map(|b| b.flow);
+            flows.extend(hidden.filter(|flow| !flow.transport.is_reliable()));
         });
         flows
     }
@@ -178,7 +178,7 @@ fn stored(aor: &str, binding: &Binding) -> store::Binding {
         q: binding.q,
         expires_at: binding.expires_at,
         path: binding.path.clone(),
-        received: binding.flow.map_or_else(String::new, flow_text),
+        received: received_text(binding),
         instance: binding.instance.clone(),
         reg_id: binding.reg_id,
         user_agent: binding.user_agent.clone(),
@@ -191,6 +191,7 @@ fn stored(aor: &str, binding: &Binding) -> store::Binding {
 /// at the contact.
 pub(crate) fn from_store(stored: store::Binding) -> (String, Binding) {
     let binding = Binding {
+        inside: inside_from(&stored.received),
         contact: stored.contact,
         key: stored.contact_key,
         call_id: stored.call_id,
@@ -208,8 +209,20 @@ pub(crate) fn from_store(stored: store::Binding) -> (String, Binding) {
     (stored.aor, binding)
 }
 
-fn flow_text(flow: Flow) -> String {
-    format!("{} {} {}", flow.transport.param(), flow.local, flow.remote)
+/// The flow of a binding, and the address of the phone behind it where that is another.
+fn received_text(binding: &Binding) -> String {
+    let Some(flow) = binding.flow else {
+        return String::new();
+    };
+    let mut text = format!("{} {} {}", flow.transport.param(), flow.local, flow.remote);
+    if let Some(inside) = binding.inside {
+        text.push_str(&format!(" {inside}"));
+    }
+    text
+}
+
+fn inside_from(text: &str) -> Option<IpAddr> {
+    text.split(' ').nth(3)?.parse().ok()
 }
 
 fn flow_from(text: &str) -> Option<Flow> {
@@ -245,12 +258,49 @@ mod tests {
                 contact: "sip:a@b".into(),
                 key: "k".into(),
                 flow: Some(flow(transport)),
+                inside: Some("fd00::2".parse().unwrap()),
                 ..Binding::default()
             };
             let (aor, again) = from_store(stored("a@b", &binding));
             assert_eq!(aor, "a@b");
             assert_eq!(again.flow, expected);
+            assert_eq!(again.inside, binding.inside);
         }
+    }
+
+    #[test]
+    fn phones_behind_translators_are_known_by_contact_or_by_via() {
+        let location = Location::new();
+        let flow = |transport, n: u16| Flow {
+            transport,
+            local: "192.0.2.1:5060".parse().unwrap(),
+            remote: SocketAddr::from(([203, 0, 113, 9], n)),
+            connection: ConnectionId::ANY,
+        };
+        let told = "sip:a@203.0.113.9:1";
+        for (n, contact, inside, transport) in [
+            (1, told, None, Transport::Udp),
+            (2, told, Some("192.168.1.2"), Transport::Udp),
+            (3, "sip:a@192.168.1.2", None, Transport::Udp),
+            (4, "sip:a@192.168.1.2", Some("192.168.1.2"), Transport::Tcp),
+        ] {
+            let binding = Binding {
+                contact: contact.into(),
+                key: n.to_string(),
+                flow: Some(flow(transport, n)),
+                inside: inside.map(|ip| ip.parse().unwrap()),
+                expires_at: 10,
+                ..Binding::default()
+            };
+            location.restore("a@b".into(), binding);
+        }
+        let ports: Vec<u16> = location
+            .translated(9)
+            .iter()
+            .map(|f| f.remote.port())
+            .collect();
+        assert_eq!(ports, [2, 3]);
+        assert!(location.translated(10).is_empty());
     }
 
     #[test]

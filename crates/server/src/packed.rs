@@ -94,17 +94,22 @@ impl Writer {
         }
     }
 
-    fn address(&mut self, address: SocketAddr) {
-        match address.ip() {
-            IpAddr::V4(ip) => {
+    fn maybe_ip(&mut self, ip: Option<IpAddr>) {
+        match ip {
+            None => self.0.push(0),
+            Some(IpAddr::V4(ip)) => {
                 self.0.push(4);
                 self.0.extend_from_slice(&ip.octets());
             }
-            IpAddr::V6(ip) => {
+            Some(IpAddr::V6(ip)) => {
                 self.0.push(6);
                 self.0.extend_from_slice(&ip.octets());
             }
         }
+    }
+
+    fn address(&mut self, address: SocketAddr) {
+        self.maybe_ip(Some(address.ip()));
         self.0.extend_from_slice(&address.port().to_le_bytes());
     }
 
@@ -138,6 +143,7 @@ impl Writer {
             registered_at,
             path,
             flow,
+            inside,
             instance,
             reg_id,
             user_agent,
@@ -158,6 +164,7 @@ impl Writer {
             self.text(hop);
         }
         self.flow(*flow);
+        self.maybe_ip(*inside);
         self.maybe_text(instance.as_deref());
         self.number(reg_id.map_or(0, |id| u64::from(id) + 1));
         self.maybe_text(user_agent.as_deref());
@@ -214,11 +221,16 @@ impl<'a> Reader<'a> {
         Some(self.taken(length).to_owned())
     }
 
+    fn maybe_ip(&mut self) -> Option<IpAddr> {
+        match self.octet() {
+            4 => Some(IpAddr::from(self.octets::<4>())),
+            6 => Some(IpAddr::from(self.octets::<16>())),
+            _ => None,
+        }
+    }
+
     fn address(&mut self) -> SocketAddr {
-        let ip: IpAddr = match self.octet() {
-            6 => IpAddr::from(self.octets::<16>()),
-            _ => IpAddr::from(self.octets::<4>()),
-        };
+        let ip = self.maybe_ip().unwrap_or(IpAddr::from([0; 4]));
         SocketAddr::new(ip, u16::from_le_bytes(self.octets()))
     }
 
@@ -251,6 +263,7 @@ impl<'a> Reader<'a> {
             registered_at: self.number(),
             path: (0..self.number()).map(|_| self.text().to_owned()).collect(),
             flow: self.flow(),
+            inside: self.maybe_ip(),
             instance: self.maybe_text(),
             reg_id: self.number().checked_sub(1).map(narrow),
             user_agent: self.maybe_text(),
@@ -279,6 +292,7 @@ mod tests {
                 remote: "198.51.100.2:40000".parse().unwrap(),
                 connection: ConnectionId(u64::MAX),
             }),
+            inside: "192.168.0.9".parse().ok(),
             instance: Some("<urn:uuid:1>".into()),
             reg_id: Some(0),
             user_agent: Some(String::new()),

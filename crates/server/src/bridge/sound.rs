@@ -76,9 +76,12 @@ impl Whereabouts {
             .flat_map(|h| Via::parse_list(h.value()))
             .last();
         let via = via.and_then(Result::ok).and_then(|v| v.host.ip());
+        let seen = flow.remote.ip().to_canonical();
+        // A contact may be what we told the phone that we see; its Via is what it knows itself.
+        let inside = via.filter(|ip| ip.to_canonical() != seen);
         Whereabouts {
-            seen: flow.remote.ip().to_canonical(),
-            said: contact.or(via).map(|ip| ip.to_canonical()),
+            seen,
+            said: inside.or(contact).map(|ip| ip.to_canonical()),
             local: flow.local.ip(),
         }
     }
@@ -89,7 +92,7 @@ impl Whereabouts {
         let flow = binding.flow?;
         Some(Whereabouts {
             seen: flow.remote.ip().to_canonical(),
-            said: contact.map(|ip| ip.to_canonical()),
+            said: binding.inside.or(contact.map(|ip| ip.to_canonical())),
             local: flow.local.ip(),
         })
     }

@@ -186,7 +186,7 @@ fn connection(address: IpAddr) -> String {
 }
 
 fn is_unspecified(value: &[u8]) -> bool {
-    let words = value.split(|b| matches!(b, b' ' | b'\t'));
+    let words = value.split(u8::is_ascii_whitespace);
     let address = words.filter(|word| !word.is_empty()).nth(2);
     let text = address.and_then(|word| str::from_utf8(word).ok());
     text.and_then(|text| text.parse::<IpAddr>().ok())
@@ -195,7 +195,7 @@ fn is_unspecified(value: &[u8]) -> bool {
 
 /// What stands before and behind the second word.
 fn second_word(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let blank = u8::is_ascii_whitespace;
     let from = |start: usize, test: &dyn Fn(&u8) -> bool| {
         let rest = value.get(start..)?;
         Some(start + rest.iter().position(test)?)
@@ -307,5 +307,56 @@ mod tests {
             got.ends_with("m=audio 7000 RTP/AVP 0\r\nc=IN IP4 198.51.100.1\r\na=sendrecv\r\n"),
             "{got}"
         );
+    }
+
+    #[test]
+    fn whatever_can_be_read_says_the_relay_and_nothing_else() {
+        let base = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\na=ice-lite\r\n\
+                     m=audio 4000 RTP/AVP 0 8\r\ni=x\r\na=rtcp:4001 IN IP4 192.0.2.1\r\na=candidate:1 1 UDP 1 192.0.2.1 4000\r\n typ host\r\n\
+                     m=message 7394 TCP/MSRP *\r\nm=video 5000/2 RTP/SAVPF 96\nc=IN IP4 192.0.2.1\ra=sendonly\r\n";
+        let seen = "192.0.2.1".parse().unwrap();
+        let told: IpAddr = "198.51.100.1".parse().unwrap();
+        let mut random = 1u64;
+        let mut draw = |below: usize| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (random >> 33) as usize % below
+        };
+        let mut read = 0;
+        for _ in 0..10_000 {
+            let mut sdp = base.to_vec();
+            for _ in 0..=draw(3) {
+                let at = draw(sdp.len());
+                match draw(3) {
+                    0 => drop(sdp.remove(at)),
+                    1 => sdp.insert(at, b"\r\n \t=:/0\x0c\xff"[draw(10)]),
+                    _ => sdp[at] = sdp[draw(sdp.len())],
+                }
+            }
+            let Ok(description) = Description::read(&sdp, seen) else {
+                continue;
+            };
+            read += 1;
+            let lines = description.lines.iter().zip(7000..);
+            let ports: Vec<Option<u16>> = lines
+                .map(|(line, port)| (line.on && line.is_relayed()).then_some(port))
+                .collect();
+            let out = rewrite(&sdp, &description, told, &ports);
+            let shown = String::from_utf8_lossy(&sdp);
+            let again = sdp::Session::parse(&out).unwrap_or_else(|e| panic!("{e}: {shown}"));
+            assert_eq!(again.media.len(), ports.len(), "{shown}");
+            for (media, port) in again.media.iter().zip(&ports) {
+                let Some(port) = port else { continue };
+                assert_eq!(media.port, *port, "{shown}");
+                let address = again.connection_of(media).map(|c| c.address.as_str());
+                assert!(
+                    matches!(address, Some("198.51.100.1" | "0.0.0.0")),
+                    "{shown}"
+                );
+                assert_eq!(media.attribute("candidate"), None, "{shown}");
+            }
+        }
+        assert!(read > 2_500, "{read} could be read");
     }
 }

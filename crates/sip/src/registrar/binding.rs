@@ -1,5 +1,7 @@
 //! Bindings: an address of record is reachable at a contact for some time (RFC 3261 §10).
 
+use core::net::IpAddr;
+
 use crate::flow::Flow;
 use crate::header::NameAddr;
 use crate::uri::Uri;
@@ -25,6 +27,9 @@ pub struct Binding {
     pub path: Vec<String>,
     /// The flow that the phone registered on, when no proxy was in between (RFC 5626).
     pub flow: Option<Flow>,
+    /// The address that the phone says it has itself (Via), where its flow comes from another: behind address translation.
+    /// Its contact may hide that, when it tells us what we see.
+    pub inside: Option<IpAddr>,
     /// `+sip.instance` (RFC 5626 §4.1).
     pub instance: Option<String>,
     /// `reg-id` (RFC 5626 §4.2).

@@ -4,6 +4,8 @@ mod binding;
 
 pub use binding::{Binding, contact_header};
 
+use core::net::IpAddr;
+
 use crate::flow::Flow;
 use crate::header::{CSeq, Expires, HeaderName, NameAddr};
 use crate::message::StatusCode;
@@ -163,6 +165,7 @@ struct Common {
     now: u64,
     path: Vec<String>,
     flow: Option<Flow>,
+    inside: Option<IpAddr>,
     user_agent: Option<String>,
 }
 
@@ -179,16 +182,23 @@ impl Common {
             })
             .collect();
         // Through a proxy the flow is that proxy's, not the phone's.
-        let direct = request.all(HeaderName::Via).count() == 1
-            && request
-                .value(HeaderName::Via)
-                .is_some_and(|v| crate::header::Via::parse(v).is_ok_and(|v| v.next_at().is_none()));
+        let via = request
+            .value(HeaderName::Via)
+            .filter(|_| request.all(HeaderName::Via).count() == 1)
+            .and_then(|v| crate::header::Via::parse(v).ok())
+            .filter(|via| via.next_at().is_none());
+        let inside = via
+            .as_ref()
+            .and_then(|via| via.host.ip())
+            .map(|ip| ip.to_canonical())
+            .filter(|ip| *ip != flow.remote.ip().to_canonical());
         Common {
             call_id: text(request.call_id()),
             cseq,
             now,
             path,
-            flow: direct.then_some(flow),
+            flow: via.is_some().then_some(flow),
+            inside,
             user_agent: request.value(HeaderName::UserAgent).map(text),
         }
     }
@@ -230,6 +240,7 @@ fn place(
     binding.expires_at = common.now + u64::from(expires) * 1000;
     binding.path.clone_from(&common.path);
     binding.flow = common.flow;
+    binding.inside = common.inside;
     binding.user_agent.clone_from(&common.user_agent);
     let at = update.bindings.iter().position(|b| b.key == binding.key);
     match at {

@@ -31,6 +31,28 @@ fn contacts(update: &Update) -> Vec<&str> {
 }
 
 #[test]
+fn a_phone_behind_a_translator_is_known_by_its_via() {
+    let bound = |via: &str| {
+        let text = format!(
+            "REGISTER sip:example.org SIP/2.0\r\n{via}From: <sip:a@example.org>;tag=1\r\nTo: <sip:a@example.org>\r\n\
+             Call-ID: c\r\nCSeq: 1 REGISTER\r\nContact: <sip:a@192.0.2.9:5070>\r\nContent-Length: 0\r\n\r\n"
+        );
+        let mut index = Index::new();
+        let packet = Packet::scan(text.as_bytes(), &mut index).unwrap();
+        let update = register(&packet, flow(), &[], NOW, &Limits::default()).unwrap();
+        (update.bindings[0].flow, update.bindings[0].inside)
+    };
+    let own = "Via: SIP/2.0/UDP 192.168.1.2:5060;rport;branch=z9hG4bK1\r\n";
+    assert_eq!(bound(own), (Some(flow()), "192.168.1.2".parse().ok()));
+    let same = "Via: SIP/2.0/UDP 192.0.2.9:5060;rport;branch=z9hG4bK1\r\n";
+    assert_eq!(bound(same), (Some(flow()), None));
+    let named = "Via: SIP/2.0/UDP phone.example;rport;branch=z9hG4bK1\r\n";
+    assert_eq!(bound(named), (Some(flow()), None));
+    let proxied = format!("Via: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bK2\r\n{own}");
+    assert_eq!(bound(&proxied), (None, None));
+}
+
+#[test]
 fn contacts_are_added_refreshed_and_removed() {
     let one = register_with(
         &[],
