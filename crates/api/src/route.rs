@@ -5,8 +5,8 @@ use axum::http::Method;
 use crate::problem::Problem;
 use crate::request::{Call, Reply};
 use crate::resource::{
-    accounts, administrators, audit, groups, import, logs, records, registrations, rules, server,
-    session, settings, status, tried, trunks,
+    accounts, administrators, audit, calls, groups, import, logs, records, registrations, rules,
+    server, session, settings, status, tried, trunks,
 };
 use crate::session::Role;
 
@@ -150,6 +150,8 @@ pub static ROUTES: &[Route] = &[
         Owner,
         registrations::remove,
     ),
+    route(GET, "/api/calls", Operator, calls::list),
+    route(DELETE, "/api/calls/{id}", Operator, calls::hang_up),
     route(GET, "/api/records", Owner, records::list),
     route(GET, "/api/records/export", Owner, records::export),
     route(GET, "/api/rules", Operator, rules::list),

@@ -42,7 +42,10 @@ impl<S> Impatient<S> {
             self.deadline.as_mut().reset(Instant::now() + PATIENCE);
         }
         match self.deadline.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(()) => {
+                self.waits = false;
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -89,5 +92,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.patiently(cx, result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_nothing_is_given_up() {
+        let (near, mut far) = duplex(8);
+        let mut near = Impatient::new(near);
+        near.write_all(b"12345678").await.unwrap();
+        let begun = Instant::now();
+        let error = near.write_all(b"9").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
+        // One that reads late, but reads, is not.
+        let mut read = [0; 8];
+        for _ in 0..3 {
+            let late = async {
+                sleep(PATIENCE - Duration::from_secs(1)).await;
+                far.read_exact(&mut read).await
+            };
+            let (written, read) = tokio::join!(near.write_all(b"abcdefgh"), late);
+            assert!(written.is_ok() && read.is_ok());
+        }
     }
 }

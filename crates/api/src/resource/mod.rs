@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod administrators;
 pub(crate) mod audit;
+pub(crate) mod calls;
 pub(crate) mod groups;
 pub(crate) mod import;
 pub(crate) mod logs;

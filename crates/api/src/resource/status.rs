@@ -153,7 +153,7 @@ fn status(
         accounts: numbers.accounts,
         registered_users: numbers.users,
         registrations: numbers.bindings,
-        calls: numbers.service_calls,
+        calls: admin.call_count(),
         requests_per_second: rate(|t| t.requests),
         responses_per_second: rate(|t| t.responses),
         calls_per_second: rate(|t| t.calls_proxied),

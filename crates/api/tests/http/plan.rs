@@ -245,3 +245,88 @@ fn settings_count_at_once() {
     assert_eq!(admin.put("/api/settings", &longer).status, 200);
     assert_eq!(register(3), "423");
 }
+
+#[test]
+fn a_call_is_shown_and_hung_up() {
+    let open = |config: &mut server::Config| {
+        config.authentication = server::Authentication::NONE;
+        config.media_ports = (41_000, 41_100);
+    };
+    let world = World::made(open, |_| {});
+    let admin = world.admin();
+    let to = world.server().listeners()[0].local;
+    let phone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let limit = std::time::Duration::from_secs(10);
+    phone.set_read_timeout(Some(limit)).unwrap();
+    let from = phone.local_addr().unwrap();
+    let head = |method: &str, n: u32, tag: &str| {
+        format!(
+            "{method} sip:tone@sori.test SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{method}{n}\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@sori.test>;tag=1\r\nTo: <sip:tone@sori.test>{tag}\r\nCall-ID: shown@test\r\nCSeq: {n} {method}\r\n\
+             Contact: <sip:alice@{from}>\r\n"
+        )
+    };
+    let sdp = format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 8\r\n",
+        from.port()
+    );
+    let length = sdp.len();
+    let invite = format!(
+        "{}Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{sdp}",
+        head("INVITE", 1, "")
+    );
+    phone.send_to(invite.as_bytes(), to).unwrap();
+    // Sound comes to the same port.
+    let until = |start: &str| loop {
+        let mut bytes = [0; 4000];
+        let length = phone.recv(&mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        if text.starts_with(start) {
+            return text;
+        }
+    };
+    let answer = until("SIP/2.0 200");
+    let (_, tag) = answer.split_once("To: <sip:tone@sori.test>").unwrap();
+    let tag = tag.lines().next().unwrap();
+    let ack = format!("{}Content-Length: 0\r\n\r\n", head("ACK", 1, tag));
+    phone.send_to(ack.as_bytes(), to).unwrap();
+
+    let all = admin.get("/api/calls").json();
+    assert_eq!(all["total"], 1, "{all}");
+    let call = &all["items"][0];
+    assert_eq!(
+        (&call["caller"], &call["callee"]),
+        (&json!("alice@sori.test"), &json!("tone@sori.test"))
+    );
+    assert_eq!(
+        (&call["state"], &call["media"]),
+        (&json!("answered"), &json!("server"))
+    );
+    assert_eq!(call["call_id"], "shown@test");
+    assert_eq!(call["caller_address"], from.to_string());
+    assert_eq!(admin.get("/api/calls?search=nobody").json()["total"], 0);
+    let path = format!("/api/calls/{}", call["id"].as_str().unwrap());
+    assert_eq!(admin.delete(&path).status, 204);
+    let bye = until("BYE ");
+    assert!(bye.contains("Call-ID: shown@test"), "{bye}");
+    let line = |name: &str| {
+        bye.lines()
+            .find(|l| l.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
+    let headers = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"]
+        .map(line)
+        .join("\r\n");
+    let ok = format!("SIP/2.0 200 OK\r\n{headers}\r\nContent-Length: 0\r\n\r\n");
+    phone.send_to(ok.as_bytes(), to).unwrap();
+    let begun = std::time::Instant::now();
+    while admin.get("/api/calls").json()["total"] != 0 {
+        assert!(begun.elapsed() < limit, "the call stays");
+    }
+    assert_eq!(admin.delete(&path).status, 404);
+    assert_eq!(
+        admin.get("/api/audit").json()["items"][0]["what"],
+        "call from alice@sori.test to tone@sori.test"
+    );
+}
