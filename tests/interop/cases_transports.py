@@ -1,12 +1,16 @@
 """Calls over TLS and WebSocket: the server's certificate is one that it signed itself, and the phones are told to trust it."""
+import os
 import socket
+import subprocess
 import time
 
 from cases import case, server
 from cases_calls import TALK, check_sound, phone, talk
 from cases_echo import echo
-from sori import UNREACHABLE, Phone
-from world import HOSTS, check
+from kamailio import Kamailio
+from names import Names
+from sori import REFUSED, UNREACHABLE, Phone
+from world import HOSTS, check, until
 from wsphone import WsPhone
 
 OURS = ("sori",)
@@ -76,6 +80,65 @@ def stranger(world):
     check(code == UNREACHABLE, f"sori register exited with {code}")
     careful.process.wait_text(r"has signed its certificate; .*--tls-root FILE")
     served.process.wait_text("the peer does not trust the certificate shown here")
+
+
+@case("tls-server-restarts", servers=OURS, seconds=60)
+def restarts(world):
+    """A phone that only opens TLS comes back by itself when its server does, and can be called again."""
+    served = server(world, ("alice", "bob"), listen=("tls",))
+    callee = phone(world, "sori", "bob", served, "bob", 2, transport="tls", answers=True)
+    callee.start()
+    served.kill()
+    served.start()
+    until(lambda: sum(e["event"] == "registered" for e in callee.process.events()) == 2, 20, "the phone did not come back")
+    caller = phone(world, "pjsua2", "alice", served, "alice", 1, transport="tls")
+    caller.start()
+    caller.dial(served.uri("bob"))
+    caller.wait_established()
+    caller.hangup()
+    callee.wait_ended()
+
+
+def certificate(world, name):
+    """The files of a certificate for a name, which signed itself, and of its key."""
+    files = [os.path.join(world.dir, f"{name}.{ending}") for ending in ("pem", "key")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE",
+                    "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return files
+
+
+def far_domain(world, shown):
+    """Kamailio for far.test, which only TLS leads to, and which shows a certificate for `shown`; and our server that trusts that one."""
+    files = certificate(world, shown)
+    far = Kamailio(world, host="carol", domain="far.test", name="kamailio-far", tls=files)
+    far.add_user("bob", "pw-bob")
+    far.start()
+    # The certificate has to be for the domain that was meant, not for the host that the name servers name (RFC 5922).
+    Names({("_sips._tcp.far.test", "SRV"): [(0, 0, 5061, "host.far.test")], ("host.far.test", "A"): [HOSTS["carol"]]})
+    near = server(world, ("alice",), listen=("tls",), options=("--tls-root", files[0]))
+    return near, far
+
+
+@case("next-hop-out-sori-pjsua2-tls", servers=OURS)
+def next_hop(world):
+    """A call to another domain goes in TLS all the way to its server, and its end comes back."""
+    near, far = far_domain(world, "far.test")
+    alice = phone(world, "sori", "alice", near, "alice", 1, transport="tls")
+    bob = phone(world, "pjsua2", "bob", far, "bob", 2, answers=True)
+    talk(world, alice, bob, "callee", far)
+
+
+@case("tls-next-hop-stranger", servers=OURS)
+def next_hop_stranger(world):
+    """The server of another domain that cannot show to be it gets no call."""
+    near, far = far_domain(world, "host.far.test")
+    alice = phone(world, "sori", "alice", near, "alice", 1, transport="tls")
+    alice.dial(far.uri("bob"))
+    code = alice.process.wait(15)
+    check(code == REFUSED, f"sori call exited with {code}")
+    alice.process.wait_text("480 Next Hop Unavailable")
+    near.process.wait_text("no TLS with far.test at 10.77.0.4:5061: its certificate is for another name")
 
 
 def make_websocket(secure):

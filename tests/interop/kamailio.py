@@ -15,6 +15,7 @@ auto_aliases=no
 {aliases}
 listen=udp:{address}:{port}
 listen=tcp:{address}:{port}
+{tls}
 tcp_connection_lifetime=3605
 dns_try_ipv6=no
 mpath="{modules}/"
@@ -80,6 +81,14 @@ request_route {{
 }}
 """
 
+TLS = """enable_tls=yes
+listen=tls:{address}:5061
+loadmodule "{modules}/tls.so"
+modparam("tls", "certificate", "{files[0]}")
+modparam("tls", "private_key", "{files[1]}")
+modparam("tls", "tls_method", "TLSv1.2+")
+"""
+
 
 def modules():
     """The folder of Kamailio's modules, which carries the machine's architecture in its name."""
@@ -93,7 +102,8 @@ class Kamailio:
 
     kind = "kamailio"
 
-    def __init__(self, world, host="server", domain="sori.test", auth=True, name="kamailio"):
+    def __init__(self, world, host="server", domain="sori.test", auth=True, name="kamailio", tls=None):
+        self.tls = tls  # the files of a certificate and its key
         self.world, self.host, self.domain, self.auth, self.name = world, host, domain, auth, name
         self.address, self.port = HOSTS[host], 5060
         self.users = {}
@@ -115,7 +125,8 @@ class Kamailio:
         passwords = [f'    $sht(password=>{u}) = "{p}";' for u, p in self.users.items()] or ["    xlog(\"\");"]
         aliases = {self.domain, self.address}
         with open(os.path.join(directory, "kamailio.cfg"), "w") as file:
-            file.write(CONFIG.format(address=self.address, port=self.port, modules=modules(), directory=directory,
+            file.write(CONFIG.format(tls=TLS.format(address=self.address, files=self.tls, modules=modules()) if self.tls else "",
+                                     address=self.address, port=self.port, modules=modules(), directory=directory,
                                      aliases="\n".join(f'alias="{a}"' for a in sorted(aliases)),
                                      auth="1==1" if self.auth else "1==0",
                                      passwords="\n".join(passwords) if self.users else "    $var(none) = 0;"))

@@ -19,9 +19,10 @@ class Sori:
 
     kind = "sori"
 
-    def __init__(self, world, host="server", domain="sori.test", auth=True, name="sori-serve", listen=(), http="none"):
+    def __init__(self, world, host="server", domain="sori.test", auth=True, name="sori-serve", listen=(), http="none", options=()):
         self.world, self.host, self.domain, self.auth, self.name = world, host, domain, auth, name
         self.http = http  # where the console is
+        self.options = options  # more arguments
         self.listen = listen  # more transports or addresses than the usual two
         self.address, self.port = HOSTS[host], 5060
         self.data = os.path.join(world.dir, f"{name}.data")
@@ -59,7 +60,7 @@ class Sori:
         listen = (f"{word}:{self.address}:{self.port_of(word)}" if word.isalpha() else word for word in ("udp", "tcp", *self.listen))
         for address in listen:
             args += ["--sip", address]
-        args += ["--auth", "register,invite" if self.auth else "none", "--http", self.http]
+        args += ["--auth", "register,invite" if self.auth else "none", "--http", self.http, *self.options]
         self.process = self.world.spawn(self.name, self.host, args)
         wait_answer(self)
 

@@ -11,6 +11,7 @@
 
 mod administrators;
 mod assets;
+mod certificate;
 mod context;
 mod http;
 mod logs;
@@ -56,7 +57,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Keys and certificate, for HTTPS.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// The file of that certificate, to be shown; empty without one.
+    /// The file of the server's certificate, which is shown and whose end is told of; empty without one.
     pub certificate: String,
     /// Files that were read at the start (the program, its settings): when one changes, a restart is advised.
     pub files: Vec<PathBuf>,

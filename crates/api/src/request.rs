@@ -26,8 +26,6 @@ pub(crate) struct Call<'a> {
     pub(crate) source: IpAddr,
     /// It came over HTTPS.
     pub(crate) secure: bool,
-    /// What the request says this host is called.
-    pub(crate) host: &'a str,
     /// The parts of the path that stand in braces.
     pub(crate) parts: &'a [(String, String)],
     pub(crate) query: &'a [(String, String)],

@@ -234,6 +234,37 @@ mod tests {
     }
 
     #[test]
+    fn what_operators_and_users_may_not_is_written_down() {
+        let of = |access: Access| -> Vec<String> {
+            let all = ROUTES.iter().filter(|r| r.access == access);
+            all.map(|r| format!("{} {}", r.method, r.path)).collect()
+        };
+        assert_eq!(
+            of(Administrator),
+            [
+                "PUT /api/settings",
+                "GET /api/administrators",
+                "POST /api/administrators",
+                "PUT /api/administrators/{name}",
+                "DELETE /api/administrators/{name}",
+                "POST /api/server/restart",
+                "POST /api/server/stop",
+            ]
+        );
+        assert_eq!(
+            of(Owner),
+            [
+                "GET /api/accounts/{address}",
+                "PUT /api/accounts/{address}",
+                "GET /api/registrations",
+                "DELETE /api/registrations/{id}",
+                "GET /api/records",
+                "GET /api/records/export",
+            ]
+        );
+    }
+
+    #[test]
     fn roles_contain_each_other() {
         for route in ROUTES {
             if route.access.is_for(Role::User) {

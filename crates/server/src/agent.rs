@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use sip::Endpoint;
+use sip::header::HeaderName;
 use sip::message::StatusCode;
 use sip::time::Time;
 use sip::transaction::ServerId;
-use sip::ua::{CallId, Event};
+use sip::ua::{CallId, Cause, Event};
 
+use crate::calls::{Carrier, EndedBy, MediaPath, NewCall};
 use crate::core::{Core, Wanted};
 use crate::services::{CallKey, Refused, Service};
 
@@ -42,7 +44,16 @@ impl Core {
                         _ => None,
                     };
                     let address = flow.local.ip();
-                    self.on_incoming(now, endpoint, *call, service, address, offer.as_deref());
+                    let new = self.service_call(&event, *call);
+                    self.on_incoming(
+                        now,
+                        endpoint,
+                        *call,
+                        service,
+                        address,
+                        offer.as_deref(),
+                        new,
+                    );
                 }
             }
             return;
@@ -70,15 +81,45 @@ impl Core {
                     decide(now, endpoint, call, outcome);
                 }
             }
-            Event::Ended { call, .. } => {
+            Event::Ended { call, cause } => {
                 if let Some(key) = self.calls.remove(&call) {
                     self.shared.services.close(key);
+                    if let Some(shown) = self.served.remove(&key) {
+                        let by = match cause {
+                            Cause::ByUs => EndedBy::Server,
+                            _ => EndedBy::Caller,
+                        };
+                        shown.ended(200, "", by);
+                    }
                 }
             }
             _ => {}
         }
     }
 
+    fn service_key(&self, call: CallId) -> CallKey {
+        CallKey(((self.shard as u64) << 56) | (call.as_u64() & ((1 << 56) - 1)))
+    }
+
+    /// A call of a service, as it is shown.
+    fn service_call(&self, event: &Event, call: CallId) -> Option<NewCall> {
+        let Event::Incoming { request, flow, .. } = event else {
+            return None;
+        };
+        let packet = request.packet();
+        Some(NewCall {
+            call_id: String::from_utf8_lossy(packet.call_id()).into_owned(),
+            caller: self.party(&packet, HeaderName::From),
+            callee: self.party(&packet, HeaderName::To),
+            caller_address: Some(flow.remote),
+            media: MediaPath::Server,
+            trunk: None,
+            shard: self.shard,
+            carrier: Carrier::Service(self.service_key(call)),
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the call")]
     fn on_incoming(
         &mut self,
         now: Time,
@@ -87,6 +128,7 @@ impl Core {
         service: Option<Service>,
         address: IpAddr,
         offer: Option<&[u8]>,
+        new: Option<NewCall>,
     ) {
         let Some(service) = service else {
             let refused = Refused {
@@ -96,11 +138,17 @@ impl Core {
             decide(now, endpoint, call, Err(refused));
             return;
         };
-        let key = CallKey(((self.shard as u64) << 56) | (call.as_u64() & ((1 << 56) - 1)));
+        let key = self.service_key(call);
         let outcome = self.shared.services.open(key, service, address, offer);
         let opened = outcome.is_ok();
+        let description = outcome.as_ref().ok().cloned();
         if decide(now, endpoint, call, outcome) && opened {
             self.calls.insert(call, key);
+            if let Some(new) = new {
+                let shown = self.shared.calls.begin(new);
+                shown.answered(None, description.as_deref());
+                self.served.insert(key, shown);
+            }
         } else if opened {
             self.shared.services.close(key);
         }

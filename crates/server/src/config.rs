@@ -42,6 +42,8 @@ pub struct Config {
     pub workers: usize,
     /// The lowest and the highest port for media of the server's own services.
     pub media_ports: (u16, u16),
+    /// Whether calls that are proxied are followed, so that they can be shown, recorded and ended.
+    pub follow_calls: bool,
     /// Whether `sip:echo@…` and `sip:tone@…` are answered here.
     pub services: bool,
 }
@@ -65,6 +67,7 @@ impl Config {
             registration: Limits::default(),
             workers: 0,
             media_ports: (16_384, 32_767),
+            follow_calls: true,
             services: true,
         }
     }

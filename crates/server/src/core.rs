@@ -10,6 +10,7 @@ use sip::auth::Nonces;
 use sip::endpoint::{Counters, Event};
 use sip::flow::Flow;
 use sip::message::Method;
+use sip::proxy::FollowedId;
 use sip::time::Time;
 use sip::transaction::ServerId;
 use sip::ua;
@@ -17,6 +18,7 @@ use store::Store;
 
 use crate::accounts::Accounts;
 use crate::bridge::{Bridges, LinkCommand, Order};
+use crate::calls::{CallRef, Calls, Carrier};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::domains::Domains;
@@ -39,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) trunks: Trunks,
     pub(crate) relay: Relay,
     pub(crate) idle: Idle,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) remote: OnceLock<Remote<Command>>,
 }
 
@@ -91,6 +94,8 @@ pub(crate) enum Command {
     Stored(Registered, bool),
     /// A call of a service has lost its peer.
     HangUp(CallKey),
+    /// An administrator ends a call.
+    EndCall(Carrier),
     /// Nothing was heard in a relayed call for a while.
     Silence(u64),
     /// These phones are behind address translators that are to be reminded of them.
@@ -114,6 +119,9 @@ pub(crate) struct Core {
     /// What calls are for that the user agent has just taken in.
     pub(crate) wanted: HashMap<ua::CallId, Wanted, ahash::RandomState>,
     pub(crate) bridges: Bridges,
+    /// The calls that are proxied, and those of services, as they are shown.
+    pub(crate) proxied: HashMap<FollowedId, CallRef, ahash::RandomState>,
+    pub(crate) served: HashMap<CallKey, CallRef, ahash::RandomState>,
     /// Of shard 0: the trunks that it registers with.
     pub(crate) watch: Watch,
 }
@@ -134,6 +142,8 @@ impl Core {
             calls: HashMap::with_hasher(crate::accounts::hasher()),
             wanted: HashMap::with_hasher(crate::accounts::hasher()),
             bridges: Bridges::new(),
+            proxied: HashMap::with_hasher(crate::accounts::hasher()),
+            served: HashMap::with_hasher(crate::accounts::hasher()),
             watch: Watch::default(),
         }
     }
@@ -167,6 +177,7 @@ impl Owner for Core {
         match event {
             Event::Request(id) => self.on_request(now, endpoint, id),
             Event::Agent(event) => self.on_agent(now, endpoint, *event),
+            Event::Proxied(event) => self.on_proxied(*event),
         }
     }
 
@@ -176,6 +187,7 @@ impl Owner for Core {
                 self.on_stored(endpoint, &registered, durable);
             }
             Command::HangUp(key) => self.hang_up(now, endpoint, key),
+            Command::EndCall(carrier) => self.end_call(now, endpoint, carrier),
             Command::Silence(key) => self.on_silence(now, endpoint, key),
             Command::KeepAlive(flows) => {
                 for flow in flows {

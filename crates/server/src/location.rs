@@ -1,46 +1,58 @@
 //! The location service: who is where, in memory; the store makes it durable (RFC 3261 §10.3).
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use sip::flow::{ConnectionId, Flow, Transport};
 use sip::registrar::{Binding, Change};
 use store::BindingChange;
 
 use crate::accounts::hasher;
+use crate::packed::Packed;
 
 const PARTS: usize = 64;
 
-type Map = HashMap<String, Arc<[Binding]>, ahash::RandomState>;
-
-/// All bindings by address of record (`user@domain`).
-#[derive(Debug)]
+/// All bindings by address of record (`user@domain`), packed.
 pub(crate) struct Location {
-    parts: Vec<Mutex<Map>>,
+    parts: Vec<Mutex<HashTable<Packed>>>,
     hasher: ahash::RandomState,
 }
 
 impl Location {
     pub(crate) fn new() -> Location {
         Location {
-            parts: (0..PARTS)
-                .map(|_| Mutex::new(HashMap::with_hasher(hasher())))
-                .collect(),
+            parts: (0..PARTS).map(|_| Mutex::new(HashTable::new())).collect(),
             hasher: hasher(),
         }
     }
 
-    fn part(&self, aor: &str) -> MutexGuard<'_, Map> {
-        let at = self.hasher.hash_one(aor) as usize % PARTS;
-        self.parts[at]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn hash(&self, aor: &str) -> u64 {
+        self.hasher.hash_one(aor)
+    }
+
+    fn part(&self, hash: u64) -> MutexGuard<'_, HashTable<Packed>> {
+        // The table itself goes by the lowest and the highest bits.
+        lock(&self.parts[(hash >> 32) as usize % PARTS])
     }
 
     /// The bindings of an address of record, the expired ones included.
     pub(crate) fn find(&self, aor: &str) -> Option<Arc<[Binding]>> {
-        self.part(aor).get(aor).cloned()
+        let hash = self.hash(aor);
+        let part = self.part(hash);
+        let found = part.find(hash, |packed| packed.address_of_record() == aor)?;
+        Some(found.bindings().into())
+    }
+
+    /// Whether an address of record has a binding that has not expired at `now`.
+    pub(crate) fn is_registered(&self, aor: &str, now: u64) -> bool {
+        let hash = self.hash(aor);
+        let part = self.part(hash);
+        let found = part.find(hash, |packed| packed.address_of_record() == aor);
+        found.is_some_and(|packed| {
+            packed.earliest_expiry() > now || packed.bindings().iter().any(|b| b.expires_at > now)
+        })
     }
 
     /// Changes the bindings of one address of record, alone. `change` gets what there is and yields what is to
@@ -50,48 +62,58 @@ impl Location {
         aor: &str,
         change: impl FnOnce(&[Binding]) -> Result<Option<Vec<Binding>>, E>,
     ) -> Result<(), E> {
-        let mut part = self.part(aor);
-        let existing = part.get(aor).cloned();
-        let Some(after) = change(existing.as_deref().unwrap_or_default())? else {
-            return Ok(());
-        };
-        if after.is_empty() {
-            part.remove(aor);
-        } else if let Some(place) = part.get_mut(aor) {
-            *place = after.into();
-        } else {
-            part.insert(aor.to_owned(), after.into());
+        let hash = self.hash(aor);
+        let mut part = self.part(hash);
+        let existing = part.find(hash, |packed| packed.address_of_record() == aor);
+        let existing = existing.map(Packed::bindings).unwrap_or_default();
+        if let Some(after) = change(&existing)? {
+            self.put(&mut part, hash, aor, &after);
         }
         Ok(())
     }
 
+    fn put(&self, part: &mut HashTable<Packed>, hash: u64, aor: &str, bindings: &[Binding]) {
+        let entry = part.entry(
+            hash,
+            |packed| packed.address_of_record() == aor,
+            |packed| self.hash(packed.address_of_record()),
+        );
+        match entry {
+            Entry::Occupied(place) if bindings.is_empty() => drop(place.remove()),
+            Entry::Occupied(mut place) => *place.get_mut() = Packed::new(aor, bindings),
+            Entry::Vacant(_) if bindings.is_empty() => {}
+            Entry::Vacant(place) => drop(place.insert(Packed::new(aor, bindings))),
+        }
+    }
+
     /// Adds a binding read from the store.
-    pub(crate) fn restore(&self, aor: String, binding: Binding) {
-        let mut part = self.part(&aor);
-        let place = part.entry(aor).or_insert_with(|| Arc::new([]));
-        let mut bindings = place.to_vec();
+    pub(crate) fn restore(&self, aor: &str, binding: Binding) {
+        let hash = self.hash(aor);
+        let mut part = self.part(hash);
+        let existing = part.find(hash, |packed| packed.address_of_record() == aor);
+        let mut bindings = existing.map(Packed::bindings).unwrap_or_default();
         bindings.push(binding);
-        *place = bindings.into();
+        self.put(&mut part, hash, aor, &bindings);
     }
 
     /// Forgets an address of record.
     pub(crate) fn forget(&self, aor: &str) {
-        self.part(aor).remove(aor);
+        let hash = self.hash(aor);
+        let mut part = self.part(hash);
+        self.put(&mut part, hash, aor, &[]);
     }
 
     /// Forgets what has expired at `now` (milliseconds since 1970).
     pub(crate) fn purge(&self, now: u64) {
         for part in &self.parts {
-            let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            part.retain(|_, bindings| {
-                if bindings.iter().any(|b| b.expires_at <= now) {
-                    *bindings = bindings
-                        .iter()
-                        .filter(|b| b.expires_at > now)
-                        .cloned()
-                        .collect();
+            lock(part).retain(|packed| {
+                if packed.earliest_expiry() > now {
+                    return true;
                 }
-                !bindings.is_empty()
+                let mut live = packed.bindings();
+                live.retain(|b| b.expires_at > now);
+                *packed = Packed::new(packed.address_of_record(), &live);
+                !live.is_empty()
             });
         }
     }
@@ -99,14 +121,12 @@ impl Location {
     /// The flows of phones that are behind address translators and registered over UDP at `now`.
     pub(crate) fn translated(&self, now: u64) -> Vec<Flow> {
         let mut flows = Vec::new();
-        for part in &self.parts {
-            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            let bindings = part.values().flat_map(|all| all.iter());
-            let live = bindings.filter(|b| b.expires_at > now);
+        self.each(|_, bindings| {
+            let live = bindings.iter().filter(|b| b.expires_at > now);
             let hidden = live.filter(|b| b.inside.is_some() || b.reachable_flow().is_some());
             let hidden = hidden.filter_map(|b| b.flow);
             flows.extend(hidden.filter(|flow| !flow.transport.is_reliable()));
-        }
+        });
         flows
     }
 
@@ -114,9 +134,8 @@ impl Location {
     /// meanwhile.
     pub(crate) fn each(&self, mut show: impl FnMut(&str, &[Binding])) {
         for part in &self.parts {
-            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            for (aor, bindings) in part.iter() {
-                show(aor, bindings);
+            for packed in &*lock(part) {
+                show(packed.address_of_record(), &packed.bindings());
             }
         }
     }
@@ -124,13 +143,15 @@ impl Location {
     /// How many addresses of record, and how many bindings.
     pub(crate) fn count(&self) -> (usize, usize) {
         self.parts.iter().fold((0, 0), |(users, all), part| {
-            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            (
-                users + part.len(),
-                all + part.values().map(|b| b.len()).sum::<usize>(),
-            )
+            let part = lock(part);
+            let bindings: usize = part.iter().map(Packed::len).sum();
+            (users + part.len(), all + bindings)
         })
     }
+}
+
+fn lock(part: &Mutex<HashTable<Packed>>) -> MutexGuard<'_, HashTable<Packed>> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A change as the store takes it.
@@ -291,7 +312,7 @@ mod tests {
                 expires_at,
                 ..Binding::default()
             };
-            location.restore("a@b".into(), binding);
+            location.restore("a@b", binding);
         }
         location.purge(10);
         assert_eq!(location.count(), (1, 1));

@@ -39,9 +39,7 @@ impl Surroundings for Shared {
     }
 
     fn is_registered(&self, address: &str) -> bool {
-        let now = unix_millis();
-        let found = self.location.find(address);
-        found.is_some_and(|bindings| bindings.iter().any(|b| b.expires_at > now))
+        self.location.is_registered(address, unix_millis())
     }
 
     fn is_service(&self, user: &str) -> bool {
@@ -98,7 +96,7 @@ impl Core {
         self.named(&uri)
     }
 
-    fn named(&self, uri: &Uri<'_>) -> Option<(String, String)> {
+    pub(crate) fn named(&self, uri: &Uri<'_>) -> Option<(String, String)> {
         let user = uri.user?;
         if uri.scheme == Scheme::Tel {
             let number = bare(&String::from_utf8_lossy(user));

@@ -116,6 +116,11 @@ impl Core {
             self.take_over(now, endpoint, id, facts, replaces);
             return;
         }
+        if self.has_enough_calls(&facts) {
+            let reply = Reply::new(StatusCode(403)).reason("Too Many Calls Of This Account");
+            endpoint.respond(id, &reply);
+            return;
+        }
         let spent = facts.realm();
         match facts.route {
             Route::Server if facts.in_dialog => answer(endpoint, id, 481),
@@ -216,6 +221,20 @@ impl Core {
             .settings
             .authentication
             .invite
+    }
+
+    /// Whether the caller has as many calls as one account may have.
+    fn has_enough_calls(&self, facts: &Facts) -> bool {
+        let begins = facts.method == Method::Invite && !facts.in_dialog;
+        let most = self
+            .shared
+            .directory
+            .snapshot()
+            .settings
+            .limits
+            .calls_per_account;
+        let caller = facts.caller.as_deref().filter(|_| begins && most > 0);
+        caller.is_some_and(|caller| self.shared.calls.of_caller(caller) >= most as usize)
     }
 
     /// Users of our domains prove that they are who they say, unless the request came along our Record-Route (that is

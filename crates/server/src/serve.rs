@@ -15,6 +15,7 @@ use store::{AccountWatch, ServeLock, Store};
 
 use crate::accounts::{Accounts, unix_millis};
 use crate::admin::Admin;
+use crate::calls::Calls;
 use crate::config::Config;
 use crate::core::{Command, Core, Idle, Shared};
 use crate::directory::{Directory, Settings};
@@ -94,7 +95,7 @@ impl Server {
         let location = Location::new();
         store.each_binding(unix_millis(), |binding| {
             let (aor, binding) = from_store(binding);
-            location.restore(aor, binding);
+            location.restore(&aor, binding);
         })?;
         let secret: [u8; 32] = random()?;
         let (low, high) = config.media_ports;
@@ -121,6 +122,7 @@ impl Server {
             trunks: Trunks::default(),
             relay,
             idle: Idle::default(),
+            calls: Calls::new(store.clone()),
             directory: Directory::load(store.clone(), &Settings::of(&config))?,
             remote: OnceLock::new(),
             store,
@@ -237,6 +239,7 @@ fn start_network(
         };
         let mut endpoint = Endpoint::new(settings, Time::ZERO);
         endpoint.mark_routes(&key);
+        endpoint.follow_calls(config.follow_calls);
         for domain in shared.domains.names() {
             endpoint.add_domain(domain);
         }
@@ -329,6 +332,7 @@ fn housekeeping(
                     secure::refresh(certificates);
                 }
                 shared.location.purge(now);
+                purge_records(&shared, now);
                 if let Err(error) = shared.store.purge_expired(now, |_| {}) {
                     tracing::warn!(%error, "expired bindings stay stored for now");
                 }
@@ -351,6 +355,24 @@ fn housekeeping(
             source,
         })?;
     Ok((stop, thread))
+}
+
+/// Forgets the records of calls that have been kept as long as they are to be.
+fn purge_records(shared: &Shared, now: u64) {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let days = shared.directory.snapshot().settings.keep_records;
+    if days == 0 {
+        return;
+    }
+    let before = now.saturating_sub(u64::from(days) * DAY);
+    let purged = shared.store.purge_call_records(before, |done| {
+        if let Err(error) = done {
+            tracing::warn!(%error, "old call records stay for now");
+        }
+    });
+    if let Err(error) = purged {
+        tracing::warn!(%error, "old call records stay for now");
+    }
 }
 
 /// How often the trunks are looked after.

@@ -231,3 +231,33 @@ fn a_tls_peer_has_to_be_who_is_meant() {
         }
     }
 }
+
+#[test]
+fn who_has_shown_a_name_is_the_same_inside_the_call_though_it_records_an_address() {
+    let far = Flow {
+        connection: ConnectionId::named(0x1234),
+        ..stream(Transport::Tls, TLS, "203.0.113.9:5061", 0)
+    };
+    for caller in [
+        udp("203.0.113.5:5060"),
+        stream(Transport::Tls, TLS, "198.51.100.7:40001", 7),
+    ] {
+        let mut endpoint = element();
+        let routes = call(&mut endpoint, caller, far, "sip:c@far.example");
+        assert_eq!(routes.len(), 2, "{routes:?}");
+        let mut back = reversed(routes.clone());
+        back.push("<sip:203.0.113.9:5061;transport=tls;lr>".into());
+        let bye = request("BYE", "sip:c@192.0.2.77", &via(&caller), &back, true);
+        let left = sent(&mut endpoint, caller, &bye, None);
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].flow, far);
+        // The other way, on a connection of the far side's own.
+        let other = stream(Transport::Tls, TLS, "203.0.113.9:50000", 9);
+        let mut endpoint = element();
+        let phone = "sip:bob@203.0.113.5";
+        assert_eq!(
+            self::bye(&mut endpoint, other, phone, &routes).remote,
+            caller.remote
+        );
+    }
+}

@@ -109,10 +109,15 @@ pub fn start(
         None => USUAL,
     };
     let files = program.path.iter().cloned();
+    // On this host itself nobody listens in, and the certificate is for another name than localhost. One that signed itself
+    // would be warned of by every browser.
+    let certificates = server
+        .certificates()
+        .filter(|c| !c.is_self_signed() && !listen.ip().is_loopback());
     let config = Config {
         listen,
-        tls: None,
-        certificate: String::new(),
+        tls: certificates.map(|c| c.server_config(&[b"http/1.1"])),
+        certificate: certificates.map_or_else(String::new, |c| c.file().display().to_string()),
         files: files.chain(settings.map(Path::to_path_buf)).collect(),
     };
     match Console::start(config, server.admin(), logs) {

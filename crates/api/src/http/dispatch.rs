@@ -89,7 +89,6 @@ pub(super) struct Asked {
     who: Option<Identity>,
     pub(super) token: Option<String>,
     peer: Peer,
-    host: String,
     parts: Vec<(String, String)>,
     query: Vec<(String, String)>,
     body: Vec<u8>,
@@ -103,7 +102,6 @@ impl Asked {
             token: self.token.as_deref(),
             source: self.peer.address.ip(),
             secure: self.peer.secure,
-            host: &self.host,
             parts: &self.parts,
             query: &self.query,
             body: &self.body,
@@ -136,15 +134,10 @@ async fn allowed(
             let why = format!("the body was cut off, or has more than {limit} octets");
             Problem::refused(StatusCode::PAYLOAD_TOO_LARGE, why)
         })?;
-    let host = head.headers.get(header::HOST);
     Ok(Asked {
         who,
         token,
         peer,
-        host: host
-            .and_then(|h| h.to_str().ok())
-            .unwrap_or_default()
-            .to_owned(),
         parts,
         query: query(&head.uri),
         body: body.to_vec(),

@@ -188,9 +188,10 @@ pub(super) fn add(
             format!("there is an account {address} already"),
         ));
     }
-    // The profile first: it is what may be refused.
+    // The profile first: it is what may be refused. One may be left of an account of this name that is no more.
     let directory = context.admin.directory();
-    if profile != Profile::default() {
+    let left = directory.snapshot().profile(&address).is_some();
+    if left || profile != Profile::default() {
         directory.put_profile(&address, profile)?;
     }
     if !context.store.add_account(account)? {

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use server::TrunkState;
 use server::admin::free_space;
 
+use super::records::utc;
+use crate::administrators::now;
+use crate::certificate::end_of_file;
 use crate::context::Context;
 
 /// The clock may be off by this much against the time that passed.
 const JUMP: Duration = Duration::from_secs(5);
 /// How long a jump is told of.
 const TOLD_FOR: Duration = Duration::from_secs(3600);
+/// How often the certificate is looked at, and how many days before its end it is told of.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+const DAYS: u64 = 14;
 /// Free space below which is warned, and below which it is an error.
 const LOW: u64 = 500 << 20;
 const EMPTY: u64 = 50 << 20;
@@ -46,9 +53,21 @@ impl Notice {
 pub(crate) struct Watch {
     clocks: Option<(Instant, SystemTime)>,
     jump: Option<(Instant, i64)>,
+    /// When the certificate was last looked at, and when it ends, in seconds since 1970.
+    certificate: Option<(Instant, Option<u64>)>,
 }
 
 impl Watch {
+    /// When the certificate in `path` ends; looked at once a minute.
+    fn certificate_end(&mut self, path: &Path, now: Instant) -> Option<u64> {
+        let looked = self
+            .certificate
+            .filter(|(at, _)| now.saturating_duration_since(*at) < LOOK_EVERY);
+        let (_, end) = looked.unwrap_or_else(|| (now, end_of_file(path)));
+        self.certificate = Some((looked.map_or(now, |(at, _)| at), end));
+        end
+    }
+
     /// Seconds that the clock jumped by within the last hour, forwards or back.
     fn jumped(&mut self, now: Instant, clock: SystemTime) -> Option<i64> {
         if let Some((then, before)) = self.clocks {
@@ -89,6 +108,7 @@ pub(super) fn all(context: &Context, watch: &mut Watch) -> Vec<Notice> {
     if let Some(seconds) = watch.jumped(Instant::now(), SystemTime::now()) {
         notices.push(Notice::new("warning", "clock_jumped").with("seconds", seconds));
     }
+    notices.extend(expiry(context, watch));
     notices.extend(disk(context));
     for file in &context.fixed.files {
         if file.changed() {
@@ -172,6 +192,25 @@ fn trunks(context: &Context) -> Vec<Notice> {
     told.collect()
 }
 
+fn expiry(context: &Context, watch: &mut Watch) -> Option<Notice> {
+    let path = &context.fixed.certificate;
+    if path.is_empty() {
+        return None;
+    }
+    let end = watch.certificate_end(Path::new(path), Instant::now())?;
+    expires(end, now() / 1000).map(|notice| notice.with("path", path))
+}
+
+/// What is told of a certificate that ends at `end`; both in seconds since 1970.
+fn expires(end: u64, now: u64) -> Option<Notice> {
+    let days = end.saturating_sub(now) / 86_400;
+    let level = if end <= now { "error" } else { "warning" };
+    (days < DAYS).then(|| {
+        let notice = Notice::new(level, "certificate_expires");
+        notice.with("days", days).with("date", utc(end * 1000))
+    })
+}
+
 fn disk(context: &Context) -> Option<Notice> {
     let dir = context.store.dir();
     let (free, _) = free_space(dir)?;
@@ -205,6 +244,16 @@ mod tests {
         assert_eq!(code(&["10.1.2.3"], true), None);
         assert_eq!(code(&["10.1.2.3", "203.0.113.5"], false), None);
         assert_eq!(code(&["100.128.0.1"], false), None);
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_before_it_ends() {
+        const DAY: u64 = 86_400;
+        let told = |end: u64| expires(end, 1000 * DAY).map(|n| (n.level, n.values["days"].clone()));
+        assert_eq!(told(1014 * DAY), None);
+        assert_eq!(told(1014 * DAY - 1), Some(("warning", "13".into())));
+        assert_eq!(told(1000 * DAY), Some(("error", "0".into())));
+        assert_eq!(told(1), Some(("error", "0".into())));
     }
 
     #[test]

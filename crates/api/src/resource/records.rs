@@ -160,7 +160,7 @@ fn query(call: &Call<'_>) -> Result<CallQuery, Problem> {
 }
 
 /// Milliseconds since 1970 as `2026-11-28 06:30:00Z` (ISO 8601, and what spreadsheets read).
-fn utc(millis: u64) -> String {
+pub(super) fn utc(millis: u64) -> String {
     let seconds = millis / 1000;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // The civil calendar, counted in eras of 400 years from the first of March of the year 0.

@@ -217,3 +217,67 @@ fn call_records_are_searched_and_exported() {
         "{export}"
     );
 }
+
+#[test]
+fn registered_phones_are_shown_and_removed() {
+    let open = |config: &mut server::Config| config.authentication = server::Authentication::NONE;
+    let world = World::made(open, |_| {});
+    let admin = world.admin();
+    let alice = world.person(api::Role::User);
+    let server = world.server().listeners()[0].local;
+    let phone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    phone
+        .set_read_timeout(Some(std::time::Duration::from_secs(10)))
+        .unwrap();
+    let from = phone.local_addr().unwrap();
+    for (n, (user, contact)) in [("alice", "10.0.0.7:5062"), ("bob", &from.to_string())]
+        .into_iter()
+        .enumerate()
+    {
+        let register = format!(
+            "REGISTER sip:sori.test SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{n};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:{user}@sori.test>;tag=1\r\nTo: <sip:{user}@sori.test>\r\nCall-ID: {n}@test\r\nCSeq: 1 REGISTER\r\n\
+             Contact: <sip:{user}@{contact}>;expires=600\r\nUser-Agent: Telephone {n}\r\nContent-Length: 0\r\n\r\n"
+        );
+        phone.send_to(register.as_bytes(), server).unwrap();
+        let mut answer = [0; 2000];
+        let length = phone.recv(&mut answer).unwrap();
+        assert!(answer[..length].starts_with(b"SIP/2.0 200"));
+    }
+    let all = admin.get("/api/registrations").json();
+    assert_eq!(all["total"], 2);
+    let (first, second) = (&all["items"][0], &all["items"][1]);
+    assert_eq!(first["address"], "alice@sori.test");
+    assert_eq!(first["source"], from.to_string());
+    assert_eq!(first["user_agent"], "Telephone 0");
+    assert_eq!(
+        (&first["behind_nat"], &second["behind_nat"]),
+        (&json!(true), &json!(false))
+    );
+    let lasts = first["expires"].as_u64().unwrap() - first["registered"].as_u64().unwrap();
+    assert!((599_000..=601_000).contains(&lasts), "{first}");
+    assert_eq!(
+        admin.get("/api/registrations?search=telephone%201").json()["total"],
+        1
+    );
+    assert_eq!(
+        admin.get("/api/registrations?offset=1&limit=5").json()["items"][0],
+        *second
+    );
+    assert_eq!(
+        admin.get("/api/accounts/alice%40sori.test").json()["registered"],
+        1
+    );
+    // Alice sees and removes her own.
+    let own = alice.get("/api/registrations").json();
+    assert_eq!((&own["total"], &own["items"][0]), (&json!(1), first));
+    let path =
+        |one: &serde_json::Value| format!("/api/registrations/{}", one["id"].as_str().unwrap());
+    assert_eq!(alice.delete(&path(second)).status, 404);
+    assert_eq!(alice.delete(&path(first)).status, 204);
+    assert_eq!(alice.delete(&path(first)).status, 404);
+    assert_eq!(admin.delete(&path(second)).status, 204);
+    assert_eq!(world.server().snapshot().bindings, 0);
+    let stored = world.server().admin().store().load_bindings(0).unwrap();
+    assert!(stored.is_empty(), "{stored:?}");
+}

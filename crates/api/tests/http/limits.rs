@@ -128,3 +128,31 @@ fn https_is_spoken_with_a_certificate() {
     assert!(answer.contains("; Secure"), "{answer}");
     assert!(answer.contains("strict-transport-security"), "{answer}");
 }
+
+/// With `SORI_WEB=skip` there is only the page that says so.
+#[test]
+fn the_app_is_there_and_its_files_are_kept_by_browsers() {
+    let world = World::new();
+    let stranger = world.stranger();
+    let page = stranger.get("/").text();
+    if !api::has_web_app() {
+        assert!(page.contains("SORI_WEB=skip"), "{page}");
+        return;
+    }
+    assert!(
+        !page.contains("<script>") && !page.contains("style="),
+        "{page}"
+    );
+    let (_, rest) = page.split_once("src=\"/assets/").unwrap();
+    let script = format!("/assets/{}", rest.split('"').next().unwrap());
+    let plain = stranger.get(&script);
+    assert!(plain.header("content-type").starts_with("text/javascript"));
+    assert!(plain.header("cache-control").contains("immutable"));
+    assert!(plain.headers.get("content-encoding").is_none());
+    let zipped = stranger.send("GET", &script, &[("Accept-Encoding", "gzip, br")], None);
+    assert_eq!(zipped.header("content-encoding"), "gzip");
+    assert!(zipped.body.len() * 2 < plain.body.len());
+    let other = ["http://", "https://"];
+    let hosts = other.iter().flat_map(|s| page.match_indices(s)).count();
+    assert_eq!(hosts, 0, "{page}");
+}

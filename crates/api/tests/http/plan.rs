@@ -215,3 +215,33 @@ fn a_number_can_be_tried() {
         "number"
     );
 }
+
+#[test]
+fn settings_count_at_once() {
+    let world = World::new();
+    let admin = world.admin();
+    let server = world.server().listeners()[0].local;
+    let phone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let limit = std::time::Duration::from_secs(10);
+    phone.set_read_timeout(Some(limit)).unwrap();
+    let from = phone.local_addr().unwrap();
+    let register = |n: u32| {
+        let request = format!(
+            "REGISTER sip:sori.test SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{n}\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@sori.test>;tag=1\r\nTo: <sip:alice@sori.test>\r\nCall-ID: {n}@test\r\nCSeq: 1 REGISTER\r\n\
+             Contact: <sip:alice@{from}>;expires=70\r\nContent-Length: 0\r\n\r\n"
+        );
+        phone.send_to(request.as_bytes(), server).unwrap();
+        let mut answer = [0; 2000];
+        let length = phone.recv(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..length])[8..11].to_owned()
+    };
+    admin.post("/api/accounts", &json!({"user": "alice"}));
+    assert_eq!(register(1), "401");
+    let open = json!({"authentication": {"register": false}});
+    assert_eq!(admin.put("/api/settings", &open).status, 200);
+    assert_eq!(register(2), "200");
+    let longer = json!({"registration": {"minimum": 100}});
+    assert_eq!(admin.put("/api/settings", &longer).status, 200);
+    assert_eq!(register(3), "423");
+}

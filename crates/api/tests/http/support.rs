@@ -27,6 +27,13 @@ impl World {
     }
 
     pub fn with(adjust: impl FnOnce(&mut Config)) -> World {
+        World::made(|_| {}, adjust)
+    }
+
+    pub fn made(
+        server: impl FnOnce(&mut server::Config),
+        console: impl FnOnce(&mut Config),
+    ) -> World {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::SeqCst);
         let dir = std::env::temp_dir().join(format!("sori-api-{}-{number}", std::process::id()));
@@ -34,6 +41,7 @@ impl World {
         let mut config = server::Config::new(dir.clone(), "sori.test".into());
         config.workers = 1;
         config.listen = vec![server_listen()];
+        server(&mut config);
         let server = Server::start(config).unwrap();
         let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -41,7 +49,7 @@ impl World {
             certificate: String::new(),
             files: Vec::new(),
         };
-        adjust(&mut config);
+        console(&mut config);
         let logs = LogBook::new();
         let console = Console::start(config, server.admin(), logs.clone()).unwrap();
         World {

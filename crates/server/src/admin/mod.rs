@@ -79,7 +79,7 @@ impl Admin {
 
     /// Transport (`udp`, `tcp` …) and address of everything it listens on.
     pub fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        let named = |l: &Listener| (l.transport.param(), l.local);
+        let named = |l: &Listener| (l.transport.name(), l.local);
         self.listeners.iter().map(named).collect()
     }
 
@@ -115,6 +115,30 @@ impl Admin {
             }
         }
         before.iter().copied().fold(Totals::default(), Totals::plus)
+    }
+
+    /// The calls that go on, the youngest first.
+    pub fn calls(&self) -> Vec<crate::ActiveCall> {
+        self.shared.calls.list()
+    }
+
+    /// How many they are.
+    pub fn call_count(&self) -> usize {
+        self.shared.calls.count()
+    }
+
+    /// Calls that were not shown and records that were not stored, since the start.
+    pub fn calls_lost(&self) -> (u64, u64) {
+        self.shared.calls.lost()
+    }
+
+    /// Ends a call; false when there is no such call. Its ends are told a moment later.
+    pub fn hang_up(&self, id: u64) -> bool {
+        let Some((shard, carrier)) = self.shared.calls.carrier(id) else {
+            return false;
+        };
+        self.shared.remote(shard)(Command::EndCall(carrier));
+        true
     }
 
     /// How a trunk stands.

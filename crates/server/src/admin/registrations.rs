@@ -116,7 +116,7 @@ fn registration(address: &str, binding: &Binding) -> Registration {
         id: format!("{}-{}", hex(address), hex(&binding.key)),
         address: address.to_owned(),
         contact: binding.contact.clone(),
-        transport: binding.flow.as_ref().map_or("", |f| f.transport.param()),
+        transport: binding.flow.as_ref().map_or("", |f| f.transport.name()),
         source: seen.map_or_else(String::new, |s| s.to_string()),
         user_agent: binding.user_agent.clone().unwrap_or_default(),
         registered: binding.registered_at,

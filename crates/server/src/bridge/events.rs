@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sip::Endpoint;
+use sip::header::HeaderName;
 use sip::message::StatusCode;
 use sip::time::Time;
 use sip::ua::{CallId, Cause, Event};
@@ -11,6 +12,7 @@ use super::identity::Caller;
 use super::link::{Inside, Told};
 use super::sound::Says;
 use super::{Order, Party, Purpose, Whereabouts};
+use crate::calls::{Carrier, EndedBy, MediaPath, NewCall};
 use crate::core::Core;
 
 impl Core {
@@ -35,7 +37,18 @@ impl Core {
         };
         let caller = Caller::new(&request.packet(), &from, order.account.clone());
         let at = Whereabouts::of_request(&request.packet(), &flow);
-        self.begin_bridge(now, endpoint, call, order, caller, offer, at);
+        let packet = request.packet();
+        let new = NewCall {
+            call_id: String::from_utf8_lossy(packet.call_id()).into_owned(),
+            caller: self.party(&packet, HeaderName::From),
+            callee: self.party(&packet, HeaderName::To),
+            caller_address: Some(flow.remote),
+            media: MediaPath::Direct,
+            trunk: order.trunk.as_ref().map(|t| t.name.clone()),
+            shard: self.shard,
+            carrier: Carrier::Bridge(0),
+        };
+        self.begin_bridge(now, endpoint, call, order, caller, offer, at, new);
     }
 
     /// Something happened in a bridged call; yields the event when it is none of theirs.
@@ -63,7 +76,7 @@ impl Core {
             }
             Event::RangOut { .. } => self.on_rang_out(now, endpoint, call),
             Event::Established { body, flow, .. } => {
-                self.on_leg_answered(now, endpoint, id, call, body, flow.remote.ip());
+                self.on_leg_answered(now, endpoint, id, call, body, flow.remote);
             }
             Event::Acknowledged { body, .. } => {
                 self.on_acknowledged(now, endpoint, id, party, body)
@@ -211,6 +224,9 @@ impl Core {
                     return;
                 }
                 hunt.rings = true;
+                if let Some(shown) = &bridge.shown {
+                    shown.ringing();
+                }
                 let status = match (&body, status.0) {
                     (Some(_), 180) => StatusCode(180),
                     (Some(_), _) => StatusCode(183),
@@ -407,6 +423,10 @@ impl Core {
             self.on_leg_failed(now, endpoint, id, call, cause);
             return;
         }
+        bridge.ended_by = match &bridge.near {
+            Some(near) if near.call == call => EndedBy::Caller,
+            _ => EndedBy::Callee,
+        };
         let parted = bridge.part(call).and_then(|leg| leg.account);
         if let Some(account) = parted.filter(|_| bridge.talked) {
             self.shared.idle.ended(&account);

@@ -1,6 +1,6 @@
 //! Ringing those whom the dial plan names, until somebody answers.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::{
     hang_up,
 };
 use crate::accounts::unix_millis;
+use crate::calls::{Carrier, EndedBy, MediaPath, NewCall};
 use crate::core::Core;
 use crate::dialplan::{Attempt, Destination, Plan, Query};
 use crate::directory::Trunk;
@@ -44,11 +45,19 @@ impl Core {
         caller: Caller,
         offer: Option<Vec<u8>>,
         at: Whereabouts,
+        new: NewCall,
     ) {
         let line = order
             .trunk
             .as_ref()
             .map(|t| self.shared.trunks.begin(&t.id));
+        let id = self.bridges.next;
+        self.bridges.next += 1;
+        let shown = self.shared.calls.begin(NewCall {
+            carrier: Carrier::Bridge(id),
+            ..new
+        });
+        let trunk = order.trunk.as_ref().map(|t| t.name.clone());
         let bridge = Bridge {
             near: Some(Leg {
                 call,
@@ -56,6 +65,8 @@ impl Core {
                 account: order.account,
                 at,
                 fork: 0,
+                from: None,
+                trunk,
                 _line: line,
             }),
             far: None,
@@ -69,11 +80,11 @@ impl Core {
             sound: None,
             next_sound: None,
             next_fork: 0,
+            ended_by: EndedBy::Server,
+            shown: Some(shown),
             talked: false,
             redirections: 0,
         };
-        let id = self.bridges.next;
-        self.bridges.next += 1;
         self.bridges.of_call.insert(call, id);
         self.bridges.all.insert(id, bridge);
         match order.replaces {
@@ -201,6 +212,8 @@ impl Core {
                     account: ring.account,
                     at,
                     fork,
+                    from: None,
+                    trunk: ring.trunk.as_ref().map(|t| t.name.clone()),
                     _line: line,
                 });
                 self.bridges.of_call.insert(call, id);
@@ -432,7 +445,12 @@ impl Core {
                 let Some(near) = bridge.near.take() else {
                     return;
                 };
-                self.bridges.take(id);
+                if let Some(mut gone) = self.bridges.take(id)
+                    && let Some(shown) = gone.shown.take()
+                {
+                    let text = reason.unwrap_or(status.reason());
+                    shown.ended(status.0, text, EndedBy::Callee);
+                }
                 self.bridges.of_call.remove(&near.call);
                 let (agent, tx) = endpoint.agent();
                 // Who has given up needs no refusal.
@@ -460,7 +478,7 @@ impl Core {
         id: u64,
         call: CallId,
         body: Option<Vec<u8>>,
-        seen: IpAddr,
+        from: SocketAddr,
     ) {
         let Some(bridge) = self.bridges.all.get_mut(&id) else {
             return;
@@ -473,7 +491,8 @@ impl Core {
             return;
         };
         let mut leg = hunt.legs.remove(place);
-        leg.at.seen = seen.to_canonical();
+        leg.at.seen = from.ip().to_canonical();
+        leg.from = Some(from);
         if body.is_some() {
             leg.said = body;
         }
@@ -499,6 +518,15 @@ impl Core {
         };
         let (call, fork, seen) = (leg.call, leg.fork, leg.at.seen);
         let said = leg.said.clone();
+        if let Some(shown) = &bridge.shown {
+            shown.answered(leg.from, said.as_deref());
+            if let Some(trunk) = &leg.trunk {
+                shown.trunk(trunk);
+            }
+            if bridge.is_relayed() {
+                shown.media(MediaPath::Relay);
+            }
+        }
         bridge.far = Some(leg);
         let Some(near) = bridge.near.as_ref() else {
             self.end_bridge(now, endpoint, id, None);

@@ -26,6 +26,7 @@ use sip::transaction::ServerId;
 use sip::ua::{AccountId, CallId, TransferId};
 
 use crate::accounts::hasher;
+use crate::calls::{CallRef, EndedBy};
 use crate::core::{Core, Wanted};
 use crate::dialplan::Attempt;
 use crate::directory::Trunk;
@@ -66,6 +67,10 @@ struct Leg {
     at: Whereabouts,
     /// Its leg in the relay.
     fork: u32,
+    /// Where its answer came from.
+    from: Option<std::net::SocketAddr>,
+    /// The name of its trunk.
+    trunk: Option<String>,
     /// The line of a trunk that it takes, until it ends.
     _line: Option<TrunkCall>,
 }
@@ -92,6 +97,10 @@ struct Bridge {
     sound: Option<Sound>,
     next_sound: Option<Sound>,
     next_fork: u32,
+    /// Who hangs up, when somebody does.
+    ended_by: EndedBy,
+    /// The call as it is shown.
+    shown: Option<CallRef>,
     /// Somebody answered.
     talked: bool,
     redirections: u8,
@@ -276,10 +285,19 @@ impl Core {
     }
 
     /// Hangs up everybody in a bridged call.
-    fn end_bridge(&mut self, now: Time, endpoint: &mut Endpoint, id: u64, reason: Option<&str>) {
+    pub(crate) fn end_bridge(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        id: u64,
+        reason: Option<&str>,
+    ) {
         let Some(mut bridge) = self.bridges.take(id) else {
             return;
         };
+        if let Some(shown) = bridge.shown.take() {
+            shown.ended(if bridge.talked { 200 } else { 487 }, "", bridge.ended_by);
+        }
         if let Some((link, _)) = bridge.link.take() {
             self.tell(id, link, Told::Gone(reason.map(str::to_owned)));
         }

@@ -262,7 +262,11 @@ pub fn bare(value: &str) -> &str {
 /// The Record-Routes of a message without the marks by which a server knows its own.
 pub fn unmarked(message: &Message) -> Vec<String> {
     let plain = |route: &&str| match route.split_once(";m=") {
-        Some((before, mark)) => format!("{before}{}", &mark[16..]),
+        Some((before, mark)) => {
+            let behind = &mark[16..];
+            let flow = behind.strip_prefix(";f=").and_then(|f| f.find(['>', ';']));
+            format!("{before}{}", &behind[flow.map_or(0, |end| end + 3)..])
+        }
         None => (*route).to_owned(),
     };
     message.all("Record-Route").iter().map(plain).collect()

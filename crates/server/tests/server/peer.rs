@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use sip::auth::{Account, Asker, Challenged, Client, Secret, Subject};
+use sip::wire::websocket::{Opcode, frame};
 
 use crate::message::{Message, Request, word};
 
@@ -17,6 +18,8 @@ const AGAIN: Duration = Duration::from_millis(1000);
 enum Socket {
     Udp(UdpSocket),
     Tcp(TcpStream, Vec<u8>),
+    /// As a browser does: what has arrived of frames.
+    WebSocket(TcpStream, Vec<u8>),
 }
 
 /// One socket and what is known of the way to the server.
@@ -43,6 +46,26 @@ impl Peer {
 
     pub fn tcp(server: SocketAddr) -> Peer {
         Peer::over(TcpStream::connect(server).unwrap())
+    }
+
+    /// A WebSocket, opened.
+    pub fn websocket(server: SocketAddr) -> Peer {
+        let mut stream = TcpStream::connect(server).unwrap();
+        stream
+            .write_all(
+                b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: sip\r\n\r\n",
+            )
+            .unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            stream.read_exact(&mut octet).unwrap();
+            answer.extend_from_slice(&octet);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 101 "));
+        let local = stream.local_addr().unwrap();
+        Peer::new(Socket::WebSocket(stream, Vec::new()), server, local)
     }
 
     /// The next connection that somebody opens to a listener.
@@ -99,6 +122,7 @@ impl Peer {
         match self.socket {
             Socket::Udp(_) => format!("<sip:{user}@{}>", self.local),
             Socket::Tcp(..) => format!("<sip:{user}@{};transport=tcp>", self.local),
+            Socket::WebSocket(..) => format!("<sip:{user}@q7x9k.invalid;transport=ws>"),
         }
     }
 
@@ -106,6 +130,7 @@ impl Peer {
         let transport = match self.socket {
             Socket::Udp(_) => "UDP",
             Socket::Tcp(..) => "TCP",
+            Socket::WebSocket(..) => "WS",
         };
         request.print(transport, self.local)
     }
@@ -116,6 +141,10 @@ impl Peer {
                 socket.send_to(bytes, self.server).unwrap();
             }
             Socket::Tcp(stream, _) => stream.write_all(bytes).unwrap(),
+            Socket::WebSocket(stream, _) => {
+                let octets = frame(Opcode::Text, bytes, Some([7, 0, 1, 9]));
+                stream.write_all(&octets).unwrap();
+            }
         }
     }
 
@@ -144,6 +173,7 @@ impl Peer {
     fn read(&mut self, time: Duration) -> Option<Vec<u8>> {
         let waited =
             |e: &std::io::Error| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        let is_websocket = matches!(self.socket, Socket::WebSocket(..));
         match &mut self.socket {
             Socket::Udp(socket) => {
                 socket.set_read_timeout(Some(time)).unwrap();
@@ -157,10 +187,15 @@ impl Peer {
                     Err(e) => panic!("{e}"),
                 }
             }
-            Socket::Tcp(stream, buffer) => {
+            Socket::Tcp(stream, buffer) | Socket::WebSocket(stream, buffer) => {
                 stream.set_read_timeout(Some(time)).unwrap();
                 loop {
-                    if let Some(length) = framed(buffer) {
+                    if is_websocket {
+                        if let Some((head, length)) = payload(buffer) {
+                            buffer.drain(..head);
+                            return Some(buffer.drain(..length).collect());
+                        }
+                    } else if let Some(length) = framed(buffer) {
                         return Some(buffer.drain(..length).collect());
                     }
                     let mut part = [0; 16_384];
@@ -318,6 +353,15 @@ impl Peer {
         assert_eq!(first.status(), 200, "something else came: {first:?}");
         assert_eq!(first.value("Call-ID"), probe.call);
     }
+}
+
+/// The lengths of the head and of the payload of the first frame in a buffer, when it is whole.
+fn payload(buffer: &[u8]) -> Option<(usize, usize)> {
+    let (head, length) = match (buffer.get(1)?, buffer.get(2..4)) {
+        (126, more) => (4, u16::from_be_bytes(more?.try_into().ok()?).into()),
+        (short, _) => (2, usize::from(*short)),
+    };
+    (buffer.len() >= head + length).then_some((head, length))
 }
 
 /// The length of the first whole message in a buffer.

@@ -123,6 +123,10 @@ impl Scene {
         self.address(Transport::Tcp, true)
     }
 
+    pub fn websocket(&self) -> SocketAddr {
+        self.address(Transport::Ws, true)
+    }
+
     pub fn udp6(&self) -> SocketAddr {
         self.address(Transport::Udp, false)
     }

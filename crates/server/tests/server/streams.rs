@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use server::Authentication;
+use sip::flow::Transport;
 
 use crate::message::{Request, unmarked};
 use crate::peer::Peer;
@@ -40,7 +41,7 @@ fn call_through(caller: &mut Peer, callee: &mut Peer, hops: &[String]) {
     bye.from = answer.value("To").into();
     bye.to = got.value("From").into();
     bye.call = got.value("Call-ID").into();
-    for hop in hops {
+    for hop in got.all("Record-Route") {
         bye = bye.header("Route", hop);
     }
     callee.send(&bye);
@@ -94,6 +95,89 @@ fn both_over_tcp_need_one_record_route() {
         &mut bob,
         &[format!("<sip:{};transport=tcp;lr>", scene.tcp())],
     );
+}
+
+fn with_websocket() -> Scene {
+    Scene::with(|c| {
+        c.authentication = Authentication::NONE;
+        let local = "127.0.0.1:0".parse().unwrap();
+        c.listen.push((Transport::Ws, local));
+    })
+}
+
+#[test]
+fn a_browser_calls_a_udp_phone() {
+    let scene = with_websocket();
+    let mut alice = Peer::websocket(scene.websocket());
+    let mut bob = Peer::udp(scene.udp());
+    bob.register("bob", DOMAIN);
+    let hops = [
+        format!("<sip:{};lr>", scene.udp()),
+        format!("<sip:{};transport=ws;lr>", scene.websocket()),
+    ];
+    call_through(&mut alice, &mut bob, &hops);
+}
+
+#[test]
+fn a_browser_is_reached_along_its_connection_and_nowhere_else() {
+    let scene = with_websocket();
+    let mut carol = Peer::udp(scene.udp());
+    let mut bob = Peer::websocket(scene.websocket());
+    bob.register("carol", DOMAIN);
+    let call = Request::new(
+        "MESSAGE",
+        &format!("sip:carol@{DOMAIN}"),
+        "sip:x@elsewhere.test",
+    );
+    carol.send(&call);
+    let got = bob.expect_request("MESSAGE");
+    assert_eq!(got.uri(), "sip:carol@q7x9k.invalid;transport=ws");
+    bob.respond(&got.reply(200, "b", &[]));
+    carol.expect(200);
+    // The browser is gone: nobody looks for a host that does not exist.
+    drop(bob);
+    carol.send(&Request::new(
+        "MESSAGE",
+        &format!("sip:carol@{DOMAIN}"),
+        "sip:x@elsewhere.test",
+    ));
+    let status = carol.receive().status();
+    assert!((400..600).contains(&status), "{status}");
+    let statistics = scene.server().statistics();
+    assert_eq!(statistics.dns_queries.value(), 0);
+    assert_eq!(statistics.websockets_opened.value(), 1);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named() {
+    let mut config = server::Config::new(std::env::temp_dir(), DOMAIN.into());
+    let missing = std::env::temp_dir().join("sori-no-such-certificate.pem");
+    config.certificate = Some((missing.clone(), missing));
+    let directory = Scene::with(|_| {});
+    config.data = directory.directory.path().join("other");
+    let error = server::Server::start(config).err().unwrap().to_string();
+    assert!(
+        error.contains("cannot use the certificate")
+            && error.contains("sori-no-such-certificate.pem"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_certificate_of_our_own_stays_the_same_after_a_restart() {
+    let mut scene = Scene::with(|c| {
+        c.listen
+            .push((Transport::Tls, "127.0.0.1:0".parse().unwrap()))
+    });
+    let shown = |scene: &Scene| {
+        let certificates = scene.server().certificates().unwrap();
+        assert!(certificates.is_self_signed() && certificates.is_for(DOMAIN));
+        certificates.fingerprint()
+    };
+    let first = shown(&scene);
+    scene.stop();
+    scene.start();
+    assert_eq!(shown(&scene), first);
 }
 
 #[test]

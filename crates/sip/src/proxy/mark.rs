@@ -21,9 +21,10 @@ const PARAM: &[u8] = b"m";
 /// The URI parameter that carries a flow.
 const FLOW: &[u8] = b"f";
 
-/// Whether only the very connection leads to the peer.
+/// Whether only the very connection leads to the peer, or one to whoever has shown a certain name: what the peer records of
+/// itself may be an address, for which it has no certificate.
 pub(super) const fn has_token(flow: &Flow) -> bool {
-    flow.connection.is_one()
+    (flow.connection.is_one() || flow.connection.is_named())
         && matches!(
             flow.transport,
             Transport::Tls | Transport::Ws | Transport::Wss
@@ -60,7 +61,7 @@ impl RouteMark {
     }
 
     /// Writes the parameter that leads back along a connection which its peer has opened (RFC 5626 §5.2): nothing else leads
-    /// to a WebSocket client, or proves to a TLS client who we are. Listener, connection, address and port, and a keyed hash
+    /// to a WebSocket client, or proves to a TLS client who we are. It also leads to a peer that has shown its name. Listener, connection, address and port, and a keyed hash
     /// over them and the Call-ID.
     pub(super) fn write_flow(
         &self,

@@ -9,6 +9,7 @@ use crate::header::{ContactList, HeaderName, NameAddr, SessionExpires};
 use crate::message::Method;
 use crate::time::Time;
 use crate::ua::draft::{Draft, unfold};
+use crate::uri::Uri;
 use crate::wire::Packet;
 
 /// A dialog between two others.
@@ -177,6 +178,13 @@ impl End {
         };
         let before = self.moved.as_deref();
         if contact != before.unwrap_or_else(|| text.get(self.target.clone()).unwrap_or_default()) {
+            // Behind an address translator the flow stays the way, whatever the Contact says; else the Contact is the way.
+            let first = text.get(self.target.clone()).and_then(target);
+            let stood = first.is_some_and(|uri| {
+                let host = Uri::parse(&uri).ok().and_then(|u| u.host.ip());
+                host == Some(self.flow.remote.ip())
+            });
+            self.direct &= !stood;
             self.moved = Some(contact.to_vec());
         }
     }
