@@ -292,7 +292,7 @@ mod tests {
                 expires_at: 10,
                 ..Binding::default()
             };
-            location.restore("a@b".into(), binding);
+            location.restore("a@b", binding);
         }
         let ports: Vec<u16> = location
             .translated(9)
