@@ -5,8 +5,8 @@ use axum::http::Method;
 use crate::problem::Problem;
 use crate::request::{Call, Reply};
 use crate::resource::{
-    accounts, administrators, audit, calls, groups, import, logs, records, registrations, rules,
-    server, session, settings, status, tried, trunks,
+    accounts, administrators, audit, blocks, calls, groups, import, logs, metrics, records,
+    registrations, rules, server, session, settings, status, tried, trunks,
 };
 use crate::session::Role;
 
@@ -101,6 +101,7 @@ const DELETE: Method = Method::DELETE;
 pub static ROUTES: &[Route] = &[
     route(GET, "/healthz", Anybody, status::healthy),
     route(GET, "/readyz", Anybody, status::ready),
+    route(GET, "/metrics", Anybody, metrics::show),
     route(GET, "/api/openapi.yaml", Anybody, status::description),
     route(GET, "/api/session", SignedIn, session::show),
     route(POST, "/api/session", Anybody, session::sign_in),
@@ -152,6 +153,8 @@ pub static ROUTES: &[Route] = &[
     ),
     route(GET, "/api/calls", Operator, calls::list),
     route(DELETE, "/api/calls/{id}", Operator, calls::hang_up),
+    route(GET, "/api/blocks", Operator, blocks::list),
+    route(DELETE, "/api/blocks/{address}", Operator, blocks::remove),
     route(GET, "/api/records", Owner, records::list),
     route(GET, "/api/records/export", Owner, records::export),
     route(GET, "/api/rules", Operator, rules::list),
@@ -229,6 +232,7 @@ mod tests {
             [
                 ("GET", "/healthz"),
                 ("GET", "/readyz"),
+                ("GET", "/metrics"),
                 ("GET", "/api/openapi.yaml"),
                 ("POST", "/api/session"),
             ]

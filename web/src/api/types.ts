@@ -362,6 +362,8 @@ export interface Administrator {
 /** GET /api/blocks; DELETE /api/blocks/{address} */
 export interface Block {
   address: string;
+  /** The account that alone is shut out there; empty when it is the whole source. */
+  user: string;
   since: number;
   until: number;
   /** "wrong_passwords" | "unknown_users" | "too_many_requests" | "malformed" */

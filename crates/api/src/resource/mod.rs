@@ -3,10 +3,12 @@
 pub(crate) mod accounts;
 pub(crate) mod administrators;
 pub(crate) mod audit;
+pub(crate) mod blocks;
 pub(crate) mod calls;
 pub(crate) mod groups;
 pub(crate) mod import;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 mod notices;
 pub(crate) mod records;
 pub(crate) mod registrations;

@@ -165,7 +165,7 @@ fn status(
         load: load(samples),
         memory: vital.memory,
         trunks: trunks(context),
-        blocked_sources: 0,
+        blocked_sources: admin.guard_counts().blocked,
         notices,
     }
 }

@@ -7,7 +7,7 @@ use sip::time::Time;
 use sip::uri::Uri;
 use sip::wire::Packet;
 
-use super::{Carrier, EndedBy, MediaPath, NewCall};
+use super::{CallRef, Carrier, EndedBy, MediaPath, NewCall};
 use crate::core::Core;
 
 impl Core {
@@ -46,7 +46,10 @@ impl Core {
             CallEvent::Refused {
                 status, reason, by, ..
             } => {
-                if let Some(call) = self.proxied.remove(&id) {
+                let call = self.proxied.remove(&id);
+                if matches!(status.0, 401 | 407) {
+                    call.into_iter().for_each(CallRef::forgotten);
+                } else if let Some(call) = call {
                     call.ended(status.0, &reason, ended_by(by));
                 }
             }

@@ -243,7 +243,7 @@ impl Calls {
         }
     }
 
-    fn end(&self, id: u64, status: u16, reason: &str, by: EndedBy) -> Option<(String, String)> {
+    fn take(&self, id: u64) -> Option<ActiveCall> {
         let mut table = self.table();
         let Known { call, .. } = table.calls.remove(&id)?;
         if let Some(count) = table.of_caller.get_mut(&call.caller) {
@@ -252,7 +252,11 @@ impl Calls {
                 table.of_caller.remove(&call.caller);
             }
         }
-        drop(table);
+        Some(call)
+    }
+
+    fn end(&self, id: u64, status: u16, reason: &str, by: EndedBy) -> Option<(String, String)> {
+        let call = self.take(id)?;
         let text =
             |address: Option<SocketAddr>| address.map_or_else(String::new, |a| a.to_string());
         let talked = call
@@ -342,6 +346,11 @@ impl CallRef {
     pub(crate) fn trunk(&self, name: &str) {
         self.calls
             .change(self.id, |call| call.trunk = Some(name.to_owned()));
+    }
+
+    /// It was no call: the INVITE comes again with credentials.
+    pub(crate) fn forgotten(self) {
+        self.calls.take(self.id);
     }
 
     /// It is over: with the status of the final response, 200 for one that was answered. Yields who talked.

@@ -47,7 +47,7 @@ fn who_guesses_passwords_is_left_out_each_time_for_longer() {
         assert!(admits(&guard, now, "203.0.113.8"), "somebody else");
         let just_before = now + Duration::from_secs(seconds - 1);
         assert!(!admits(&guard, just_before, STRANGER), "round {round}");
-        now = now + Duration::from_secs(seconds + 1);
+        now += Duration::from_secs(seconds + 1);
         assert!(admits(&guard, now, STRANGER), "round {round}");
     }
     assert!(guard.counts().dropped >= 6);
@@ -95,7 +95,7 @@ fn a_source_sends_so_many_requests_a_second() {
     let mut now = Time::from_micros(1_000_000);
     let sent = |now| (0..100).filter(|_| admits(&guard, now, STRANGER)).count();
     assert_eq!(sent(now), 20, "two seconds' worth at once");
-    now = now + Duration::from_secs(1);
+    now += Duration::from_secs(1);
     assert_eq!(sent(now), 10);
     assert!(
         guard.admits(now, &flow(Transport::Udp, STRANGER), b"SIP/2.0 200 OK"),
