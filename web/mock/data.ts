@@ -295,8 +295,8 @@ export function full(): World {
     { id: 'v2', name: 'Meeting room', account: `1030@${DOMAIN}`, maker: 'snom', one_time: true, created: now - DAY, fetched: null },
   ];
   world.blocks = [
-    { address: '198.51.100.66', since: now - 4 * MINUTE, until: now + 6 * MINUTE, reason: 'unknown_users', tries: 12 },
-    { address: '2001:db8::bad', since: now - MINUTE, until: now + 9 * MINUTE, reason: 'wrong_passwords', tries: 31 },
+    { address: '198.51.100.66', user: '', since: now - 4 * MINUTE, until: now + 6 * MINUTE, reason: 'unknown_users', tries: 12 },
+    { address: '2001:db8::bad', user: '1004@example.org', since: now - MINUTE, until: now + 9 * MINUTE, reason: 'wrong_passwords', tries: 31 },
   ];
   const actions = ['signed_in', 'created', 'changed', 'removed', 'imported', 'sign_in_failed', 'hung_up'];
   world.audit = Array.from({ length: 70 }, (_, i) => ({

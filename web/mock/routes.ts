@@ -38,7 +38,7 @@ interface Call_ {
 
 const ORDER: Role[] = ['administrator', 'operator', 'user'];
 /** Who may change what; everything else is for administrators. */
-const DAILY = new Set(['accounts', 'registrations', 'calls', 'groups', 'devices', 'blocks']);
+const DAILY = new Set(['accounts', 'registrations', 'calls', 'groups', 'devices', 'blocks', 'rules', 'trunks']);
 
 export async function handle(world: World, request: Incoming, response: Outgoing) {
   if (Date.now() < world.away) return response.end();

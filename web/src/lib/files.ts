@@ -8,7 +8,11 @@ export function save(name: string, type: string, text: string) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
+/** Programs that calculate take such a cell for a formula; a telephone number is none. */
+const isFormula = (text: string) => /^[=+\-@\t\r]/.test(text) && !/^\+?\d+$/.test(text);
+
 export function csv(rows: string[][]): string {
+  const safe = (text: string) => (isFormula(text) ? `'${text}` : text);
   const cell = (text: string) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  return rows.map((row) => `${row.map(cell).join(',')}\r\n`).join('');
+  return rows.map((row) => `${row.map((text) => cell(safe(text))).join(',')}\r\n`).join('');
 }

@@ -6,7 +6,8 @@ function cached<F extends Intl.NumberFormat | Intl.DateTimeFormat | Intl.Relativ
   key: string,
   make: (language: string) => F,
 ): F {
-  const language = i18n.language;
+  // The way of writing dates is the one of the browser, where it speaks the language of the page.
+  const language = navigator.languages.find((l) => l.startsWith(i18n.language)) ?? i18n.language;
   const full = `${language} ${key}`;
   const known = cache.get(full) ?? make(language);
   cache.set(full, known);

@@ -1,5 +1,5 @@
 import { common, nav, problems, session } from './common';
-import { calls, notices, records, registrations, status } from './overview';
+import { calls, firstSteps, notices, records, registrations, status } from './overview';
 import { rules, tryIt } from './rules';
 import { administrators, audit, blocks, logs, server, settings } from './system';
 import { accounts, devices, groups, importing, many, trunks } from './telephony';
@@ -10,6 +10,7 @@ export const en = {
   problems,
   session,
   status,
+  firstSteps,
   notices,
   registrations,
   calls,

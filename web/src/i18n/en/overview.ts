@@ -160,3 +160,31 @@ export const records = {
   codecs: 'Codecs',
   export: 'Export as CSV',
 };
+
+export const firstSteps = {
+  title: 'First steps',
+  lead: 'Four steps to a telephone network that works. Each can be changed later.',
+  hide: 'Hide',
+  done: 'Done',
+  accounts: {
+    title: 'Create accounts',
+    text: 'One for every person or phone: “Create many” makes a whole range of numbers with passwords at once.',
+    action: 'Go to Accounts',
+  },
+  phone: {
+    title: 'Sign in with a phone',
+    text: (domain: string, address: string) =>
+      `Enter in the phone: the number as user name, its password, ${domain} as domain, and ${address} as server (or proxy). It appears here as soon as it is registered. Then two phones can call each other by their numbers.`,
+    action: 'See registered clients',
+  },
+  trunk: {
+    title: 'Connect a trunk',
+    text: 'The access data of a telephone provider, or the address of a gateway: for calls to and from outside.',
+    action: 'Go to Trunks',
+  },
+  rule: {
+    title: 'Write a dial plan rule',
+    text: 'It says which numbers leave through the trunk. The try-it box shows what would happen, without calling.',
+    action: 'Go to the dial plan',
+  },
+};

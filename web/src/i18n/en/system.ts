@@ -74,6 +74,7 @@ export const blocks = {
   lead: 'Sources whose messages are dropped for a while.',
   empty: 'Nobody is blocked.',
   address: 'Address',
+  user: 'Only for',
   reason: 'Reason',
   reasons: {
     wrong_passwords: 'Wrong passwords',

@@ -1,6 +1,6 @@
 import type { Dictionary } from '../index.svelte';
 import { common, nav, problems, session } from './common';
-import { calls, notices, records, registrations, status } from './overview';
+import { calls, firstSteps, notices, records, registrations, status } from './overview';
 import { rules, tryIt } from './rules';
 import { administrators, audit, blocks, logs, server, settings } from './system';
 import { accounts, devices, groups, importing, many, trunks } from './telephony';
@@ -11,6 +11,7 @@ export const ko: Dictionary = {
   problems,
   session,
   status,
+  firstSteps,
   notices,
   registrations,
   calls,

@@ -161,3 +161,31 @@ export const records: Dictionary['records'] = {
   codecs: '코덱',
   export: 'CSV로 내보내기',
 };
+
+export const firstSteps: Dictionary['firstSteps'] = {
+  title: '처음 시작하기',
+  lead: '네 단계로 전화망을 완성합니다. 모든 설정은 나중에 바꿀 수 있습니다.',
+  hide: '숨기기',
+  done: '완료',
+  accounts: {
+    title: '계정 만들기',
+    text: '사람이나 전화기마다 하나씩 만듭니다. ‘여러 개 만들기’를 쓰면 번호 범위 전체와 비밀번호를 한 번에 만듭니다.',
+    action: '계정으로 이동',
+  },
+  phone: {
+    title: '전화기 등록',
+    text: (domain, address) =>
+      `전화기에 사용자 이름(번호)과 비밀번호, 도메인 ${domain}, 서버(또는 프록시) ${address}을(를) 입력하십시오. 등록되면 바로 여기에 나타나며, 등록된 전화기끼리는 번호로 통화할 수 있습니다.`,
+    action: '등록된 단말 보기',
+  },
+  trunk: {
+    title: '트렁크 연결',
+    text: '통신 사업자의 접속 정보나 게이트웨이의 주소를 입력하면 외부와 통화할 수 있습니다.',
+    action: '트렁크로 이동',
+  },
+  rule: {
+    title: '다이얼 플랜 규칙 만들기',
+    text: '어떤 번호를 트렁크로 내보낼지 정합니다. ‘시험해 보기’에서 전화를 걸지 않고 결과를 확인할 수 있습니다.',
+    action: '다이얼 플랜으로 이동',
+  },
+};

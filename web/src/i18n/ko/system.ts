@@ -76,6 +76,7 @@ export const blocks: Dictionary['blocks'] = {
   lead: '메시지를 한동안 받지 않는 출발지입니다.',
   empty: '차단된 출발지가 없습니다.',
   address: '주소',
+  user: '해당 계정',
   reason: '이유',
   reasons: {
     wrong_passwords: '틀린 비밀번호',
