@@ -270,6 +270,8 @@ fn a_websocket_that_is_gone_is_not_opened_from_here() {
     while driver.statistics().connections_open.value() > 0 {
         std::thread::yield_now();
     }
+    // Who waits for an answer on it is told.
+    assert!(matches!(next(&heard), Heard::Undeliverable(0, f) if f == flow));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = Flow {
         remote: listener.local_addr().unwrap(),

@@ -236,9 +236,11 @@ fn a_configured_certificate_makes_it_https() {
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let (chain, key) = (chain.display().to_string(), key.display().to_string());
     let files = ["--certificate", &chain, "--key", &key];
-    let mut server = data.serve(&[&HTTP[..], &files[..]].concat());
+    let mut server = data.serve(&[&["--http", "0.0.0.0:0"][..], &files[..]].concat());
     let at = url(&mut server);
-    let address = at.strip_prefix("https://").unwrap();
+    let address = at.strip_prefix("https://").unwrap().trim_end_matches('/');
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let address = format!("127.0.0.1:{port}");
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
@@ -249,7 +251,7 @@ fn a_configured_certificate_makes_it_https() {
         .with_no_client_auth();
     let name = "localhost".try_into().unwrap();
     let mut session = rustls::ClientConnection::new(std::sync::Arc::new(client), name).unwrap();
-    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    let mut socket = std::net::TcpStream::connect(&address).unwrap();
     let mut stream = rustls::Stream::new(&mut session, &mut socket);
     let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).unwrap();

@@ -280,7 +280,12 @@ fn end<M: Machine>(reader: &Reader, runner: &Runner<'_, M>) {
     let is_websocket = matches!(connection.transport(), Transport::Ws | Transport::Wss)
         && matches!(reader.stage, Stage::Silent | Stage::Speaking);
     let farewell = is_websocket.then(|| goodbye().into());
-    for flow in connection.close(farewell, &shared.statistics) {
+    let mut waiting = connection.close(farewell, &shared.statistics);
+    // Only a browser can open its connection again: what it has read and not answered will not be answered.
+    if is_websocket && !waiting.contains(&connection.flow) {
+        waiting.push(connection.flow);
+    }
+    for flow in waiting {
         shared.undeliverable(flow);
     }
 }
