@@ -113,6 +113,7 @@ class Over6:
 
     def __init__(self, served):
         self.domain, self.port, self.address = served.domain, served.port, "[fd77::1]"
+        self.port_of = served.port_of
 
 
 def make_echo_ipv6(transport):

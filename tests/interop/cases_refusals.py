@@ -19,6 +19,9 @@ class Elsewhere:
     def __init__(self, address, port):
         self.address, self.port = address, port
 
+    def port_of(self, _transport):
+        return self.port
+
 
 def expect(process, code, status=None, seconds=20):
     """Fails unless the program exits with `code`, having named the SIP `status` in an event."""

@@ -135,11 +135,12 @@ impl Core {
             return false;
         }
         let caller = Whereabouts::of_request(asked.packet, &asked.flow);
-        bindings.iter().any(|binding| {
+        let apart = bindings.iter().any(|binding| {
             // Behind another proxy, that one knows where its phones are.
             let there = Whereabouts::of_binding(binding).filter(|_| binding.path.is_empty());
             self.shared.carries(mode, &caller, there.as_ref())
-        })
+        });
+        apart && (mode == RelayMode::Always || !finds_its_way(asked.packet.body()))
     }
 
     fn by_plan(&self, endpoint: &Endpoint, all: &Snapshot, asked: &Asked<'_>) -> Route {
@@ -223,6 +224,14 @@ impl Core {
         }
         found
     }
+}
+
+/// Whether whoever offers this knows by ICE where it can be reached from outside (RFC 8445): the two phones then find the way
+/// themselves, and a relay between them would take that from them.
+fn finds_its_way(offer: &[u8]) -> bool {
+    [&b" typ srflx"[..], b" typ relay"]
+        .iter()
+        .any(|kind| offer.windows(kind.len()).any(|part| part == *kind))
 }
 
 /// The number that a caller from a trunk dialled. Where we are registered, the Request-URI is our contact, and the

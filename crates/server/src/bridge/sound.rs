@@ -66,17 +66,24 @@ impl Whereabouts {
 
     /// Of the one who sends a request.
     pub(crate) fn of_request(packet: &Packet<'_>, flow: &Flow) -> Whereabouts {
+        let seen = flow.remote.ip().to_canonical();
+        let mut vias = packet
+            .all(HeaderName::Via)
+            .flat_map(|h| Via::parse_list(h.value()));
+        let via = vias.next().and_then(Result::ok);
+        if vias.next().is_some() {
+            // It comes by way of another proxy, which knows where its phones are.
+            return Whereabouts {
+                seen,
+                said: None,
+                local: flow.local.ip(),
+            };
+        }
         let contact = packet
             .value(HeaderName::Contact)
             .and_then(|v| NameAddr::parse(v).ok());
         let contact = contact.and_then(|c| c.uri.host.ip());
-        // The last Via is the sender's own.
-        let via = packet
-            .all(HeaderName::Via)
-            .flat_map(|h| Via::parse_list(h.value()))
-            .last();
-        let via = via.and_then(Result::ok).and_then(|v| v.host.ip());
-        let seen = flow.remote.ip().to_canonical();
+        let via = via.and_then(|v| v.host.ip());
         // A contact may be what we told the phone that we see; its Via is what it knows itself.
         let inside = via.filter(|ip| ip.to_canonical() != seen);
         Whereabouts {
