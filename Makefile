@@ -6,7 +6,7 @@ ARGS =
 
 # The steps of `make test` stand in this order, and two cores gain nothing from running them side by side.
 .NOTPARALLEL:
-.PHONY: help run test lint unit checked interop bench fuzz setup-run setup-test release
+.PHONY: help run test lint unit checked browser interop bench fuzz setup-run setup-test release
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint     formatting and clippy'
 	@echo 'make unit     tests of the crates and of the documentation'
 	@echo 'make checked  real peers against the build that the unit tests use, as in make test'
+	@echo 'make browser  the console in headless Chromium against a server that is really there (installs both)'
 	@echo 'make interop  the same against the release build; ARGS="NAME..." selects, ARGS=--list lists'
 	@echo 'make bench    cost per call against Kamailio in the same run (see bench/compare --help)'
 	@echo 'make fuzz     each fuzz target for a minute; SECONDS_EACH=600 for longer'
@@ -41,6 +42,12 @@ unit:
 checked:
 	@$(CARGO) build --bin sori
 	@$(PEERS) --binary target/debug/sori $(ARGS)
+
+# Chromium is large, and the only thing here that needs it: these tests are asked for by name.
+browser:
+	@scripts/setup browser
+	@$(CARGO) build --bin sori
+	@cd tests/web && npm ci --ignore-scripts --no-audit --no-fund && SORI_BINARY=$(CURDIR)/target/debug/sori npm test
 
 interop: release
 	@$(PEERS) $(ARGS)

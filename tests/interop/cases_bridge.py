@@ -7,7 +7,7 @@ from cases_calls import TALK, check_sound, phone
 from console import Console
 from kamailio import Kamailio
 from pjsua import Pjsua
-from sori import Script, Sori
+from sori import Phone, Script, Sori
 from world import HOSTS, check, until
 
 OURS = ("sori",)
@@ -138,7 +138,7 @@ def transferred(world):
     there.start()
     trunk = console.trunk("Provider", HOSTS["carol"], check_every=0)
     console.rule("outside", "outside", {"kind": "trunks", "trunks": [trunk], "mode": "in_order"})
-    far = Pjsua(world, "carol", there, "outside", "pw-outside", 3, answers=True)
+    far = Phone(world, "carol", there, "outside", "pw-outside", 3, answers=True)
     far.start()
     mine = Script(world, "alice", served, "alice", "pw-alice", 1)
     mine.start()
@@ -160,7 +160,7 @@ def attended(world):
     there.start()
     trunk = console.trunk("Provider", HOSTS["carol"], check_every=0)
     console.rule("outside", "outside", {"kind": "trunks", "trunks": [trunk], "mode": "in_order"})
-    far = Pjsua(world, "carol", there, "outside", "pw-outside", 3, answers=True)
+    far = Phone(world, "carol", there, "outside", "pw-outside", 3, answers=True)
     far.start()
     mine = Script(world, "alice", served, "alice", "pw-alice", 1)
     mine.start()
@@ -176,4 +176,6 @@ def attended(world):
     far.wait_ended()
     far.stop()
     target.stop()
+    # Each call has a recording of its own.
+    target.recorded = target.recorded.replace(".wav", "-2.wav")
     check_sound(far, target, TALK - 2.5)

@@ -347,7 +347,7 @@ def anonymous(world):
 
 def alone(world, answers=False):
     """Our phone on alice, which sends what it sends to SIPp on bob."""
-    way = SimpleNamespace(domain="sori.test", address=HOSTS["bob"], port=5060)
+    way = SimpleNamespace(domain="sori.test", address=HOSTS["bob"], port=5060, port_of=lambda _transport: 5060)
     made = Script(world, "alice", way, "alice", "", 1, answers=answers)
     made.spawn(["phone", "--headless"], "--no-register", "--port", "5060", *made._sounds(), *(["--answer"] * answers), stdin=True)
     made.write("status")

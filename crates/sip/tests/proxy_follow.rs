@@ -73,7 +73,7 @@ impl Followed {
             there,
             ok,
         };
-        let ack = call.from_alice("ACK", 1);
+        let ack = call.alices("ACK", 1);
         self.scene.alice_sends(&ack);
         assert_eq!(self.scene.methods(0), ["ACK"]);
         call
@@ -127,7 +127,7 @@ impl Followed {
 
 impl Call {
     /// A request of Alice's inside the dialog.
-    fn from_alice(&self, method: &str, number: u32) -> Message {
+    fn alices(&self, method: &str, number: u32) -> Message {
         let uri = self.ok.header("Contact").trim_matches(['<', '>']);
         let branch = format!("{method}{number}");
         let mut request = Message::request(method, uri, "UDP", testkit::scene::ALICE, &branch)
@@ -141,7 +141,7 @@ impl Call {
     }
 
     /// A request of Bob's inside the dialog.
-    fn from_bob(&self, method: &str, number: u32) -> Message {
+    fn bobs(&self, method: &str, number: u32) -> Message {
         let invite = self.there.message();
         let uri = invite.header("Contact").trim_matches(['<', '>']);
         let branch = format!("bob{method}{number}");
@@ -224,10 +224,10 @@ fn a_call_from_invite_to_bye() {
         there,
         ok,
     };
-    f.scene.alice_sends(&call.from_alice("ACK", 1));
+    f.scene.alice_sends(&call.alices("ACK", 1));
     assert_eq!(f.scene.methods(0), ["ACK"]);
     f.scene.world.run_to(60_000);
-    f.scene.alice_sends(&call.from_alice("BYE", 2));
+    f.scene.alice_sends(&call.alices("BYE", 2));
     assert!(f.told().is_empty(), "the BYE has no answer yet");
     answer_bye(&mut f.scene, 0);
     assert_eq!(f.told(), ["left at 60000 by Some(Caller)"]);
@@ -239,7 +239,7 @@ fn a_call_from_invite_to_bye() {
 fn the_callee_hangs_up_and_a_challenged_bye_is_none() {
     let mut f = Followed::new(&[(ONE, 1000)]);
     let call = f.established();
-    let bye = call.from_bob("BYE", 1);
+    let bye = call.bobs("BYE", 1);
     f.scene.phone_sends(0, &call.there, &bye);
     let at_alice = f.at_alice();
     let refused = at_alice.reply(401, "");
@@ -248,8 +248,7 @@ fn the_callee_hangs_up_and_a_challenged_bye_is_none() {
         f.told().is_empty(),
         "who is asked for credentials comes again"
     );
-    f.scene
-        .phone_sends(0, &call.there, &call.from_bob("BYE", 2));
+    f.scene.phone_sends(0, &call.there, &call.bobs("BYE", 2));
     let at_alice = f.at_alice();
     alice_answers(&mut f.scene, &at_alice);
     assert_eq!(f.told(), ["left at 0 by Some(Callee)"]);
@@ -260,7 +259,7 @@ fn the_callee_hangs_up_and_a_challenged_bye_is_none() {
 fn a_bye_that_nobody_answers_ends_the_call_too() {
     let mut f = Followed::new(&[(ONE, 1000)]);
     let call = f.established();
-    f.scene.alice_sends(&call.from_alice("BYE", 2));
+    f.scene.alice_sends(&call.alices("BYE", 2));
     f.scene.world.run_to(40_000);
     assert_eq!(f.told(), ["left at 0 by Some(Caller)"]);
     f.end();
@@ -270,12 +269,12 @@ fn a_bye_that_nobody_answers_ends_the_call_too() {
 fn a_bye_of_another_dialog_is_none() {
     let mut f = Followed::new(&[(ONE, 1000)]);
     let call = f.established();
-    let fork = call.from_alice("BYE", 2);
+    let fork = call.alices("BYE", 2);
     let to = call.ok.header("To").replace("tag=b", "tag=c");
     f.scene.alice_sends(&fork.set("To", &to));
     answer_bye(&mut f.scene, 0);
     assert!(f.told().is_empty());
-    f.scene.alice_sends(&call.from_alice("BYE", 3));
+    f.scene.alice_sends(&call.alices("BYE", 3));
     answer_bye(&mut f.scene, 0);
     assert_eq!(f.told(), ["left at 0 by Some(Caller)"]);
     f.end();
@@ -345,7 +344,7 @@ fn a_second_answer_and_a_repeated_one_are_not_told() {
         there: one,
         ok,
     };
-    f.scene.alice_sends(&call.from_alice("BYE", 2));
+    f.scene.alice_sends(&call.alices("BYE", 2));
     let bye = f.scene.got(0).pop().unwrap();
     f.scene.answer(0, &bye, 200, "");
     assert_eq!(f.told(), ["left at 0 by Some(Caller)"]);
@@ -367,9 +366,7 @@ fn the_answer_to_a_late_offer_is_in_the_ack() {
         there,
         ok,
     };
-    let ack = call
-        .from_alice("ACK", 1)
-        .with_body("application/sdp", OFFER);
+    let ack = call.alices("ACK", 1).with_body("application/sdp", OFFER);
     f.scene.alice_sends(&ack);
     f.scene.alice_sends(&ack);
     assert_eq!(
@@ -384,12 +381,11 @@ fn both_ends_get_a_bye_as_if_from_the_other() {
     let mut f = Followed::new(&[(ONE, 1000)]);
     let call = f.established();
     // Requests that passed count: the next number of either side is higher.
-    f.scene.alice_sends(&call.from_alice("INFO", 7));
+    f.scene.alice_sends(&call.alices("INFO", 7));
     let info = f.scene.one(0);
     f.scene.answer(0, &info, 200, "");
     f.scene.alice_got();
-    f.scene
-        .phone_sends(0, &call.there, &call.from_bob("INFO", 41));
+    f.scene.phone_sends(0, &call.there, &call.bobs("INFO", 41));
     let info = f.at_alice();
     alice_answers(&mut f.scene, &info);
     f.scene.got(0);
@@ -489,7 +485,7 @@ fn new_targets_get_the_bye() {
     let mut f = Followed::new(&[(ONE, 1000)]);
     let call = f.established();
     let moved = call
-        .from_alice("INVITE", 2)
+        .alices("INVITE", 2)
         .set("Contact", "<sip:alice@10.0.1.2:5060>");
     f.scene.alice_sends(&moved);
     let there = f.scene.one(0);
@@ -506,7 +502,7 @@ fn a_refused_move_moves_nobody() {
     let mut f = Followed::new(&[(ONE, 1000)]);
     let call = f.established();
     let moved = call
-        .from_alice("INVITE", 2)
+        .alices("INVITE", 2)
         .set("Contact", "<sip:alice@10.0.1.2:5060>");
     f.scene.alice_sends(&moved);
     let there = f.scene.one(0);
@@ -636,7 +632,7 @@ fn a_session_timer_says_when_to_ask() {
         ok,
     };
     f.scene.world.run_to(1_000_000);
-    let refresh = call.from_alice("UPDATE", 2);
+    let refresh = call.alices("UPDATE", 2);
     f.scene.alice_sends(&refresh);
     let there = f.scene.one(0);
     f.answers(0, &there, "b", &timer);

@@ -10,7 +10,7 @@ use sip::time::Time;
 use sip::ua::{Account, AccountId, CallId, Cause, Placing, Reliable};
 
 use super::identity::{Caller, escaped_user};
-use super::sound::Says;
+use super::sound::{Says, awake};
 use super::{
     Bridge, Class, Failure, Hunt, Leg, MAX_REDIRECTIONS, Order, Party, Purpose, Whereabouts,
     hang_up,
@@ -169,7 +169,16 @@ impl Core {
         };
         bridge.next_fork += 1;
         let fork = bridge.next_fork;
+        let transfers = bridge
+            .hunt
+            .as_ref()
+            .is_some_and(|h| matches!(h.purpose, Purpose::Transfer { .. }));
         let session = waiting.and_then(|party| bridge.said(party));
+        let session = if transfers {
+            session.map(awake)
+        } else {
+            session
+        };
         let at = ring.at.unwrap_or_else(|| Whereabouts {
             said: None,
             ..waiting.map_or(Whereabouts::NOWHERE, |party| bridge.whereabouts(party))

@@ -8,7 +8,7 @@ use sip::time::Time;
 use sip::transaction::ServerId;
 use sip::ua::CallId;
 
-use super::sound::Says;
+use super::sound::{Says, awake};
 use super::{Bridge, Party, hang_up};
 use crate::core::{Command, Core};
 
@@ -188,7 +188,7 @@ impl Core {
             bridge.part(call);
             bridge.sound_goes_to(Party::Leg(call), Party::Link(by));
             bridge.link = Some((by, None));
-            let session = bridge.said(stays);
+            let session = bridge.said(stays).map(awake);
             let session = bridge.carried(stays, Says::Offer, session).ok()?;
             Some((call, id, session))
         });

@@ -343,9 +343,25 @@ impl Bridge {
     }
 }
 
+/// A description without directions: who was held while somebody else was asked is to be heard by whoever comes then.
+pub(super) fn awake(session: Vec<u8>) -> Vec<u8> {
+    const ASLEEP: [&[u8]; 3] = [b"a=sendonly", b"a=recvonly", b"a=inactive"];
+    session
+        .split_inclusive(|b| *b == b'\n')
+        .filter(|line| !ASLEEP.contains(&line.trim_ascii_end()))
+        .collect::<Vec<_>>()
+        .concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_was_held_is_awake_again() {
+        let held = b"v=0\r\nm=audio 4 RTP/AVP 0\r\na=recvonly\r\na=ptime:20\r\n".to_vec();
+        assert_eq!(awake(held), b"v=0\r\nm=audio 4 RTP/AVP 0\r\na=ptime:20\r\n");
+    }
 
     fn at(seen: &str, said: &str) -> Whereabouts {
         Whereabouts {
