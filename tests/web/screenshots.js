@@ -4,7 +4,7 @@ import { launch, openPage } from './lib/browser.js';
 import { startMock } from './lib/mock.js';
 
 const [folder = 'screenshots', ...only] = process.argv.slice(2);
-const PAGES = ['status', 'calls', 'registrations', 'records', 'accounts', 'groups', 'rules', 'trunks', 'devices', 'settings', 'blocks', 'administrators', 'logs', 'audit'];
+const PAGES = ['status', 'calls', 'registrations', 'records', 'accounts', 'groups', 'rules', 'trunks', 'settings', 'blocks', 'administrators', 'logs', 'audit'];
 const LOOKS = [
   { language: 'en', dark: false, width: 1280 },
   { language: 'ko', dark: false, width: 1280 },

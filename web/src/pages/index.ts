@@ -5,7 +5,6 @@ import Administrators from './Administrators.svelte';
 import Audit from './Audit.svelte';
 import Blocks from './Blocks.svelte';
 import Calls from './Calls.svelte';
-import Devices from './Devices.svelte';
 import Groups from './Groups.svelte';
 import Logs from './Logs.svelte';
 import Mine from './Mine.svelte';
@@ -27,7 +26,6 @@ const entries = [
   { name: 'groups', section: 'telephony', page: Groups },
   { name: 'rules', section: 'telephony', page: Rules },
   { name: 'trunks', section: 'telephony', page: Trunks },
-  { name: 'devices', section: 'telephony', page: Devices },
   { name: 'settings', section: 'system', page: Settings },
   { name: 'blocks', section: 'system', page: Blocks },
   { name: 'administrators', section: 'system', page: Administrators },
